@@ -60,9 +60,7 @@ class Btf:
 
     __slots__ = ("_first_id", "_known", "_names", "_positions", "_words", "base", "byte_order", "strings")
 
-    def __init__(
-        self, words: array[int], strings: bytes, byte_order: str, base: Btf | None = None
-    ) -> None:
+    def __init__(self, words: array[int], strings: bytes, byte_order: str, base: Btf | None = None) -> None:
         self.base = base
         self.byte_order = byte_order
         self.strings = strings
@@ -132,9 +130,7 @@ class Btf:
         if self.base is not None:
             offsets |= set(_places(self.base.strings, name.encode()))
         words, first = self._words, self._first_id
-        return [
-            first + index for index, place in enumerate(self._positions) if words[place] in offsets
-        ]
+        return [first + index for index, place in enumerate(self._positions) if words[place] in offsets]
 
     def resolve(self, type_id: int) -> tuple[int, Type]:
         """Return the type behind typedefs and qualifiers, with its id.
@@ -213,9 +209,7 @@ class Btf:
             return base._replace(members=tuple(self._member(*item, flag) for item in triples))
         if kind is Kind.ENUM:
             pairs = self._items(tail, count, 2)
-            values = tuple(
-                Enumerator(self._name(n), _signed(v, 32) if flag else v) for n, v in pairs
-            )
+            values = tuple(Enumerator(self._name(n), _signed(v, 32) if flag else v) for n, v in pairs)
             return base._replace(enumerators=values)
         if kind is Kind.ENUM64:
             triples = self._items(tail, count, 3)

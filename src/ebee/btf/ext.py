@@ -84,9 +84,7 @@ def decode_ext(data: bytes, btf: Btf) -> Ext:
         raise FormatError(f".BTF.ext: begins with {data[:2].hex()}, expected BTF's magic number")
     header_bytes = u32(4)
 
-    def table(
-        field_offset: int, smallest: int, make: Callable[[int], _Record]
-    ) -> dict[str, list[_Record]]:
+    def table(field_offset: int, smallest: int, make: Callable[[int], _Record]) -> dict[str, list[_Record]]:
         if field_offset + 8 > header_bytes:
             return {}
         start, length = header_bytes + u32(field_offset), u32(field_offset + 4)
@@ -98,9 +96,7 @@ def decode_ext(data: bytes, btf: Btf) -> Ext:
         core_relocations=table(
             24,
             16,
-            lambda at: CoreRelocation(
-                u32(at) // 8, u32(at + 4), btf.string(u32(at + 8)), u32(at + 12)
-            ),
+            lambda at: CoreRelocation(u32(at) // 8, u32(at + 4), btf.string(u32(at + 8)), u32(at + 12)),
         ),
     )
 

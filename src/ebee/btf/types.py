@@ -90,12 +90,7 @@ class SectionVariable(NamedTuple):
     size_bytes: int
 
 
-Items = (
-    tuple[Member, ...]
-    | tuple[Enumerator, ...]
-    | tuple[Parameter, ...]
-    | tuple[SectionVariable, ...]
-)
+Items = tuple[Member, ...] | tuple[Enumerator, ...] | tuple[Parameter, ...] | tuple[SectionVariable, ...]
 
 
 class Type(NamedTuple):

@@ -278,9 +278,7 @@ class Kernel(Protocol):
     def program_test_run(self, request: TestRun) -> TestRunAnswer:
         """BPF_PROG_TEST_RUN. Kernel: since 4.12, and not for every program type (ENOTSUPP)."""
 
-    def program_query(
-        self, target: int, attach_type: AttachType, flags: int = 0
-    ) -> list[AttachedProgram]:
+    def program_query(self, target: int, attach_type: AttachType, flags: int = 0) -> list[AttachedProgram]:
         """BPF_PROG_QUERY on an interface's index or a cgroup's or namespace's descriptor."""
 
     # -- maps ------------------------------------------------------------------------------------

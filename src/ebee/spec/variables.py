@@ -42,9 +42,7 @@ class VariableSpec:
     def value(self, value: Any) -> None:
         data = value if self.btf is None else encode_value(self.btf, self.type_id, value)
         if len(data) != self.size_bytes:
-            raise SpecError(
-                f"variable {self.name}: {len(data)} bytes, expected {self.size_bytes}"
-            )
+            raise SpecError(f"variable {self.name}: {len(data)} bytes, expected {self.size_bytes}")
         contents = bytearray(self.map.contents or b"")
         contents[self.offset_bytes : self.offset_bytes + self.size_bytes] = data
         self.map.contents = bytes(contents)

@@ -115,6 +115,8 @@ class KernelError(EbeeError, OSError):
         errno: the kernel's error number, or 0 where there was none.
     """
 
+    errno: int
+
     def __init__(self, message: str, *, errno: int = 0, hint: str | None = None) -> None:
         EbeeError.__init__(self, message, hint=hint)
         self.errno = errno

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from ebee.btf.types import (
     MODIFIERS,
     VOID,
+    ByteOrder,
     Enumerator,
     Kind,
     Member,
@@ -60,7 +61,9 @@ class Btf:
 
     __slots__ = ("_first_id", "_known", "_names", "_positions", "_words", "base", "byte_order", "strings")
 
-    def __init__(self, words: array[int], strings: bytes, byte_order: str, base: Btf | None = None) -> None:
+    def __init__(
+        self, words: array[int], strings: bytes, byte_order: ByteOrder, base: Btf | None = None
+    ) -> None:
         self.base = base
         self.byte_order = byte_order
         self.strings = strings
@@ -155,7 +158,7 @@ class Btf:
         for _ in range(_DEEPEST):
             _, found = self.resolve(type_id)
             if found.kind is Kind.ARRAY:
-                count *= found.count
+                count *= found.length
                 type_id = found.type_id
             elif found.kind is Kind.PTR:
                 return 8 * count
@@ -184,8 +187,8 @@ class Btf:
             return self._decode_sized(Type(kind, name, size_or_type, flag=flag), info & 0xFFFF, tail)
         base = Type(kind, name, type_id=size_or_type, flag=flag)
         if kind is Kind.ARRAY:
-            element, index, count = words[tail : tail + 3]
-            return base._replace(type_id=element, index_type_id=index, count=count)
+            element, index, length = words[tail : tail + 3]
+            return base._replace(type_id=element, index_type_id=index, length=length)
         if kind is Kind.FUNC:
             return base._replace(linkage=info & 0xFFFF)
         if kind is Kind.VAR:
@@ -206,7 +209,7 @@ class Btf:
             )
         if kind in (Kind.STRUCT, Kind.UNION):
             triples = self._items(tail, count, 3)
-            return base._replace(members=tuple(self._member(*item, flag) for item in triples))
+            return base._replace(members=tuple(self._member(n, t, o, flag) for n, t, o in triples))
         if kind is Kind.ENUM:
             pairs = self._items(tail, count, 2)
             values = tuple(Enumerator(self._name(n), _signed(v, 32) if flag else v) for n, v in pairs)
@@ -261,18 +264,19 @@ def decode(data: bytes, base: Btf | None = None) -> Btf:
     return Btf(words, strings, byte_order, base)
 
 
-def _byte_order(data: bytes) -> str:
-    for byte_order in ("little", "big"):
-        if data[:2] == MAGIC.to_bytes(2, byte_order):  # type: ignore[arg-type]  # one of two words
+def _byte_order(data: bytes) -> ByteOrder:
+    orders: tuple[ByteOrder, ...] = ("little", "big")
+    for byte_order in orders:
+        if data[:2] == MAGIC.to_bytes(2, byte_order):
             return byte_order
     raise FormatError(f"BTF: begins with {data[:2].hex()}, expected 9feb or eb9f")
 
 
-def _u32(data: bytes, offset: int, byte_order: str) -> int:
-    return int.from_bytes(data[offset : offset + 4], byte_order)  # type: ignore[arg-type]  # one of two words
+def _u32(data: bytes, offset: int, byte_order: ByteOrder) -> int:
+    return int.from_bytes(data[offset : offset + 4], byte_order)
 
 
-def _part(data: bytes, header_len: int, field: int, what: str, byte_order: str) -> bytes:
+def _part(data: bytes, header_len: int, field: int, what: str, byte_order: ByteOrder) -> bytes:
     start = header_len + _u32(data, field, byte_order)
     length = _u32(data, field + 4, byte_order)
     if start + length > len(data):

@@ -24,12 +24,12 @@ class LineInfo(NamedTuple):
     """From this instruction on, code comes from this place.
 
     Attributes:
-        index: of the instruction; counted from its section's or function's begin, as the owner says.
+        slot: of the instruction; counted from its section's or function's begin, as the owner says.
         file_offset, text_offset: where the file's name and the line's text stand in BTF's strings.
         line, column: counted from 1.
     """
 
-    index: int
+    slot: int
     file_offset: int
     text_offset: int
     line: int
@@ -37,7 +37,7 @@ class LineInfo(NamedTuple):
 
 
 class CoreRelocation(NamedTuple):
-    """A CO-RE relocation: instruction `index` depends on how the kernel lays out a type.
+    """A CO-RE relocation: the instruction in `slot` depends on how the kernel lays out a type.
 
     Attributes:
         type_id: the root type in the object's own BTF.
@@ -45,7 +45,7 @@ class CoreRelocation(NamedTuple):
         kind: number of enum bpf_core_relo_kind.
     """
 
-    index: int
+    slot: int
     type_id: int
     access: str
     kind: int
@@ -53,7 +53,7 @@ class CoreRelocation(NamedTuple):
 
 @dataclass(slots=True)
 class Ext:
-    """What .BTF.ext says, by the name of the code section; indexes count from the section's begin."""
+    """What .BTF.ext says, by the name of the code section; slots count from the section's begin."""
 
     functions: dict[str, list[FuncInfo]] = field(default_factory=dict)
     lines: dict[str, list[LineInfo]] = field(default_factory=dict)
@@ -78,9 +78,9 @@ def decode_ext(data: bytes, btf: Btf) -> Ext:
     def u32(offset: int) -> int:
         if offset + 4 > len(data):
             raise FormatError(f".BTF.ext: a number at {offset}, expected within {len(data)} bytes")
-        return int.from_bytes(data[offset : offset + 4], order)  # type: ignore[arg-type]  # one of two words
+        return int.from_bytes(data[offset : offset + 4], order)
 
-    if len(data) < 24 or data[:2] != MAGIC.to_bytes(2, order):  # type: ignore[arg-type]  # one of two words
+    if len(data) < 24 or data[:2] != MAGIC.to_bytes(2, order):
         raise FormatError(f".BTF.ext: begins with {data[:2].hex()}, expected BTF's magic number")
     header_bytes = u32(4)
 

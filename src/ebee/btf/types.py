@@ -7,7 +7,9 @@ matching plain: BTF's own wire format is a common header and a tail that depends
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import NamedTuple
+from typing import Literal, NamedTuple
+
+ByteOrder = Literal["little", "big"]
 
 
 class Kind(IntEnum):
@@ -106,7 +108,7 @@ class Type(NamedTuple):
         encoding: IntEncoding bits of an INT.
         bit_size: of an INT, as a rule 8 * size_bytes.
         bit_offset: of an INT; zero in all that compilers write.
-        count: elements of an ARRAY.
+        length: elements of an ARRAY.
         index_type_id: the type of an ARRAY's index.
         linkage: of a FUNC (FuncLinkage) or VAR (VarLinkage).
         component: of a DECL_TAG: which member or parameter, -1 for the whole.
@@ -122,7 +124,7 @@ class Type(NamedTuple):
     encoding: int = 0
     bit_size: int = 0
     bit_offset: int = 0
-    count: int = 0
+    length: int = 0
     index_type_id: int = 0
     linkage: int = 0
     component: int = 0

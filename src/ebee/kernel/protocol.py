@@ -89,10 +89,8 @@ class LoadAnswer(NamedTuple):
     log_whole_bytes: int = 0
 
 
-class TestRun(NamedTuple):
+class RunRequest(NamedTuple):
     """BPF_PROG_TEST_RUN: bytes in, and room for bytes out."""
-
-    __test__ = False  # not a test class, whatever its name says to pytest
 
     program_fd: int
     data: bytes = b""
@@ -105,10 +103,8 @@ class TestRun(NamedTuple):
     batch_size: int = 0
 
 
-class TestRunAnswer(NamedTuple):
+class RunAnswer(NamedTuple):
     """What a test run gave: the program's return value, the mean time of a run, bytes out."""
-
-    __test__ = False
 
     return_value: int
     duration_ns: int
@@ -275,7 +271,7 @@ class Kernel(Protocol):
     def program_load(self, request: ProgramLoad) -> LoadAnswer:
         """BPF_PROG_LOAD, once, as asked; who wants a longer log asks again."""
 
-    def program_test_run(self, request: TestRun) -> TestRunAnswer:
+    def program_test_run(self, request: RunRequest) -> RunAnswer:
         """BPF_PROG_TEST_RUN. Kernel: since 4.12, and not for every program type (ENOTSUPP)."""
 
     def program_query(self, target: int, attach_type: AttachType, flags: int = 0) -> list[AttachedProgram]:

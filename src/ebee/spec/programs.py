@@ -12,29 +12,29 @@ from ebee.spec.attach import AttachPoint
 
 
 class MapReference(NamedTuple):
-    """A wide load at instruction `index` names a map: itself, or a place in its value.
+    """A wide load in `slot` names a map: itself, or a place in its value.
 
     Attributes:
         offset: None for the map itself, else a byte offset into a data section's value.
     """
 
-    index: int
+    slot: int
     map_name: str
     offset: int | None = None
 
 
 class FunctionReference(NamedTuple):
-    """Instruction `index` calls a function (`is_call`), or a wide load there takes its address."""
+    """The instruction in `slot` calls a function (`is_call`), or a wide load there takes its address."""
 
-    index: int
+    slot: int
     function: str
     is_call: bool = True
 
 
 class ExternReference(NamedTuple):
-    """Instruction `index` names what only the kernel has: a kfunc, a ksym, a kconfig value."""
+    """The instruction in `slot` names what only the kernel has: a kfunc, a ksym, a kconfig value."""
 
-    index: int
+    slot: int
     name: str
     is_call: bool
     weak: bool = False
@@ -53,9 +53,9 @@ class Function:
         instructions: one per 8-byte slot; a wide load takes two.
         references: what must be filled in before the kernel takes it.
         type_id: its FUNC in the object's BTF, 0 where there is none.
-        lines: which C line each stretch of instructions comes from; indexes count from the
+        lines: which C line each stretch of instructions comes from; slots count from the
             function's own first instruction.
-        core_relocations: CO-RE relocations, indexes likewise.
+        core_relocations: CO-RE relocations, slots likewise.
         is_static: visible in its own file only.
     """
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from array import array
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from ebee.btf.types import (
     MODIFIERS,
@@ -22,6 +23,9 @@ from ebee.btf.types import (
     Type,
 )
 from ebee.errors import FormatError
+
+if TYPE_CHECKING:
+    from ebee.btf.values import Codec
 
 MAGIC = 0xEB9F
 _HEADER_BYTES = 24
@@ -59,7 +63,16 @@ class Btf:
         base: the BTF that this one continues.
     """
 
-    __slots__ = ("_first_id", "_known", "_names", "_positions", "_words", "base", "byte_order", "strings")
+    __slots__ = (
+        "_first_id",
+        "_known",
+        "_positions",
+        "_words",
+        "base",
+        "byte_order",
+        "codecs",
+        "strings",
+    )
 
     def __init__(
         self, words: array[int], strings: bytes, byte_order: ByteOrder, base: Btf | None = None
@@ -71,7 +84,8 @@ class Btf:
         self._first_id = 1 if base is None else len(base)
         self._positions = _positions(words)
         self._known: dict[int, Type] = {0: VOID}
-        self._names: dict[str, list[int]] | None = None
+        self.codecs: dict[int, Codec] = {}
+        """Codecs of values that `btf.values` has made, by type id."""
 
     def __len__(self) -> int:
         """Return how many types there are, void and the base's included; ids run below it."""

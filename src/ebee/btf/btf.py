@@ -66,6 +66,7 @@ class Btf:
     __slots__ = (
         "_first_id",
         "_known",
+        "_names",
         "_positions",
         "_words",
         "base",
@@ -84,6 +85,7 @@ class Btf:
         self._first_id = 1 if base is None else len(base)
         self._positions = _positions(words)
         self._known: dict[int, Type] = {0: VOID}
+        self._names: array[int] | None = None
         self.codecs: dict[int, Codec] = {}
         """Codecs of values that `btf.values` has made, by type id."""
 
@@ -137,17 +139,38 @@ class Btf:
         inherited = [] if self.base is None else self.base.find_all(name)
         return inherited + self._ids_named(name)
 
-    def _ids_named(self, name: str) -> list[int]:
-        """Return this section's ids of a name, by way of the places its string stands at.
+    def find_flavours(self, name: str) -> list[int]:
+        """Return the ids of this section's types (not the base's) called `name` or `name___…`."""
+        return self._ids_at(self._offsets_of(name.encode("utf-8", "surrogateescape"), b"\0", b"___"))
 
-        Comparing offsets in the words costs a tenth of decoding 126,000 names.
-        """
+    def _ids_named(self, name: str) -> list[int]:
+        """Return this section's ids of a name."""
+        return self._ids_at(self._offsets_of(name.encode("utf-8", "surrogateescape"), b"\0"))
+
+    def _offsets_of(self, name: bytes, *ends: bytes) -> list[int]:
+        """Return where strings that begin with a name and go on with one of `ends` may stand."""
         inherited = 0 if self.base is None else len(self.base.strings)
-        offsets = {place + inherited for place in _places(self.strings, name.encode())}
-        if self.base is not None:
-            offsets |= set(_places(self.base.strings, name.encode()))
-        words, first = self._words, self._first_id
-        return [first + index for index, place in enumerate(self._positions) if words[place] in offsets]
+        own = [place + inherited for end in ends for place in _places(self.strings, name + end)]
+        if self.base is None:
+            return own
+        return own + [place for end in ends for place in _places(self.base.strings, name + end)]
+
+    def _ids_at(self, offsets: list[int]) -> list[int]:
+        """Return this section's ids whose names stand at one of these offsets.
+
+        One offset is quickest found as four bytes; of many (`sock` also ends 40 other strings), which
+        a section may use or not, a walk over all names is quicker.
+        """
+        if self._names is None:
+            words = self._words
+            self._names = array("I", [words[place] for place in self._positions])
+        names, first = self._names, self._first_id
+        if len(offsets) > 4:
+            wanted = set(offsets)
+            return [first + index for index, offset in enumerate(names) if offset in wanted]
+        needles = (offset.to_bytes(4, sys.byteorder) for offset in offsets)
+        places = (place for needle in needles for place in _places(names.tobytes(), needle))
+        return sorted(first + place // 4 for place in places if place % 4 == 0)
 
     def resolve(self, type_id: int) -> tuple[int, Type]:
         """Return the type behind typedefs and qualifiers, with its id.
@@ -300,28 +323,35 @@ def _part(data: bytes, header_len: int, field: int, what: str, byte_order: ByteO
 
 def _positions(words: array[int]) -> array[int]:
     """Return where each type begins, by walking the section once."""
-    fixed, per_item, total = _FIXED_WORDS, _ITEM_WORDS, len(words)
+    lengths: dict[int, int] = {}
     positions = array("I")
-    place = 0
-    while place + _HEADER_WORDS <= total:
+    place, last = 0, len(words) - _HEADER_WORDS
+    while place <= last:
         positions.append(place)
         info = words[place + 1]
-        kind = info >> 24 & 0x1F
-        if kind == 0 or kind > Kind.ENUM64:
-            raise FormatError(f"BTF: type {len(positions)} has kind {kind}, which is not known")
-        place += _HEADER_WORDS + fixed[kind] + per_item[kind] * (info & 0xFFFF)
-    if place != total:
+        length = lengths.get(info)
+        if length is None:
+            length = lengths[info] = _words_of(info, len(positions))
+        place += length
+    if place != len(words):
         raise FormatError("BTF: the last type is cut short")
     return positions
 
 
-def _places(strings: bytes, name: bytes) -> Iterator[int]:
-    """Go through the offsets at which a whole string, or the end of one, reads `name`."""
-    needle = name + b"\0"
-    place = strings.find(needle)
+def _words_of(info: int, type_id: int) -> int:
+    """Return how many words a type takes, which its `info` word alone tells."""
+    kind = info >> 24 & 0x1F
+    if kind == 0 or kind > Kind.ENUM64:
+        raise FormatError(f"BTF: type {type_id} has kind {kind}, which is not known")
+    return _HEADER_WORDS + _FIXED_WORDS[kind] + _ITEM_WORDS[kind] * (info & 0xFFFF)
+
+
+def _places(data: bytes, needle: bytes) -> Iterator[int]:
+    """Go through the offsets at which some bytes stand in others."""
+    place = data.find(needle)
     while place >= 0:
         yield place
-        place = strings.find(needle, place + 1)
+        place = data.find(needle, place + 1)
 
 
 def _signed(value: int, bits: int) -> int:

@@ -6,7 +6,7 @@ import re
 import struct
 import sys
 from array import array
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
 from ebee.btf.btf import MAGIC, Btf
 from ebee.btf.types import (

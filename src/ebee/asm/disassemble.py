@@ -3,8 +3,8 @@
 Every opcode has its own small function, made when the first text is asked for: looking one up is
 several times quicker than asking for class, mode and operation at each instruction.
 
-The text is that of kernel/bpf/disasm.c as of Linux 6.18. It is not always enough to tell two encodings apart:
-fields an instruction has no use for are not shown.
+The text is that of kernel/bpf/disasm.c with all up to gotox (Linux 6.19). It is not always enough to
+tell two encodings apart: fields an instruction has no use for are not shown.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def disassemble(
             others the function's name. None leaves `+3`, `kernel-function` or `unknown`.
         address_name: asked for every wide load, with its 64-bit number; returns what stands to the
             right of `=`. None leaves what bpftool prints: `map[id:5]`, `map[id:5][0]+4`,
-            `subprog[+3]`, `0x2a`.
+            `map[idx:5]+4`, `subprog[+3]`, `0x2a`.
 
     Source: kernel/bpf/disasm.c, print_bpf_insn(); tools/bpf/bpftool/xlated_dumper.c.
     """
@@ -96,17 +96,14 @@ def address_text(instruction: Instruction, number: int) -> str:
     """Return what a wide load's number stands for, so that no pseudo source is lost.
 
     Unlike bpftool's text this keeps map indexes and BTF ids apart from plain numbers:
-    `map[idx:2]`, `map[idx:2][0]+8`, `btf[id:77]`, `btf[id:77,fd:9]`. An `address_name` for
+    `map[idx:2]`, `btf[id:77]`, `btf[id:77,fd:9]`. An `address_name` for
     `disassemble` where the text is to be assembled again.
     """
-    upper = number >> 32
-    low = instruction.imm & _U32
     if instruction.src == PseudoLoad.MAP_IDX:
-        return f"map[idx:{low}]"
-    if instruction.src == PseudoLoad.MAP_IDX_VALUE:
-        return f"map[idx:{low}][0]+{upper}"
+        return f"map[idx:{instruction.imm}]"
     if instruction.src == PseudoLoad.BTF_ID:
-        return f"btf[id:{low},fd:{upper}]" if upper else f"btf[id:{low}]"
+        descriptor = f",fd:{number >> 32}" if number >> 32 else ""
+        return f"btf[id:{instruction.imm & _U32}{descriptor}]"
     return _address(instruction, number)
 
 
@@ -119,14 +116,21 @@ def _wide_load(instruction: Instruction, upper: int, address_name: AddressName |
 
 
 def _address(instruction: Instruction, number: int) -> str:
-    """Return bpftool's text for a wide load's number."""
+    """Return bpftool's text for a wide load's number; it prints both halves as signed numbers."""
+    low = instruction.imm
     if instruction.src == PseudoLoad.MAP_FD:
-        return f"map[id:{instruction.imm & _U32}]"
+        return f"map[id:{low}]"
     if instruction.src == PseudoLoad.MAP_VALUE:
-        return f"map[id:{instruction.imm & _U32}][0]+{number >> 32}"
+        return f"map[id:{low}][0]+{_signed_32(number >> 32)}"
+    if instruction.src == PseudoLoad.MAP_IDX_VALUE:
+        return f"map[idx:{low}]+{_signed_32(number >> 32)}"
     if instruction.src == PseudoLoad.FUNC:
-        return f"subprog[{instruction.imm:+d}]"
+        return f"subprog[{low:+d}]"
     return f"0x{number:x}"
+
+
+def _signed_32(value: int) -> int:
+    return value - (1 << 32) if value >> 31 else value
 
 
 def _call(instruction: Instruction, call_name: CallName | None) -> str:
@@ -238,10 +242,9 @@ def _load_packet(opcode: int) -> _Text:
 
 def _load(opcode: int) -> _Text:
     mode, size = opcode & MODE_MASK, opcode & SIZE_MASK
-    # The kernel reads past its table for a sign-extending load of 8 bytes, so it has no text for one.
-    if mode not in (Mode.MEM, Mode.MEMSX) or (mode == Mode.MEMSX and size == Size.DW):
+    if mode not in (Mode.MEM, Mode.MEMSX):
         return _fixed(f"BUG_ldx_{opcode:02x}")
-    name = SIZE_NAMES[size] if mode == Mode.MEM else SIGNED_SIZE_NAMES[size]
+    name = SIZE_NAMES[size] if mode == Mode.MEM else SIGNED_SIZE_NAMES.get(size, _NO_NAME)
     form = f"({opcode:02x}) r%d = *({name} *)(r%d %+d)"
     return lambda i: form % (i.dst, i.src, i.offset)
 

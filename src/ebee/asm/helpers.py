@@ -1,6 +1,6 @@
-"""The names of the kernel's helper functions, by id and the other way round.
+"""The names of the kernel's helper functions as they stand in assembly.
 
-Kept apart from the tables of `ebee.abi` because the kernel's disassembler names id 0 too.
+Unlike the tables of `ebee.abi` these have the prefix bpf_, and id 0, which the kernel names too.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ def helper_names() -> dict[int, str]:
     """Return the name of each helper by its id, such as 1: `bpf_map_lookup_elem`."""
     from ebee.abi.helpers import HELPERS
 
-    return {0: "bpf_unspec"} | {helper.number: helper.name for helper in HELPERS}
+    return {0: "bpf_unspec"} | {number: f"bpf_{name}" for number, (name, _) in HELPERS.items()}
 
 
 @cache

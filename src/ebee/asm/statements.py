@@ -371,16 +371,16 @@ def _wide_load(register: int, pseudo_source: int, low: int, high: int = 0) -> St
 
 
 def _map(cursor: Cursor, register: int) -> Statement:
-    """Read `[id:5]`, `[fd:5]` or `[idx:5]`, and `[0]+8` for a place in an array's value."""
+    """Read `[id:5]`, `[fd:5]` or `[idx:5]`; `[0]+8` or `+8` after it is a place in an array's value."""
     cursor.expect("[")
-    kind = cursor.choose(("id", "fd", "idx"), "id, fd or idx")
+    by_index = cursor.choose(("id", "fd", "idx"), "id, fd or idx") == "idx"
     cursor.expect(":")
     number = _immediate(cursor)
     cursor.expect("]")
-    by_index = kind == "idx"
-    if not cursor.take("["):
+    if cursor.take("["):
+        cursor.expect("0", "]")
+    elif cursor.token.kind == "end":
         return _wide_load(register, PseudoLoad.MAP_IDX if by_index else PseudoLoad.MAP_FD, number)
-    cursor.expect("0", "]")
     pseudo_source = PseudoLoad.MAP_IDX_VALUE if by_index else PseudoLoad.MAP_VALUE
     return _wide_load(register, pseudo_source, number, _immediate(cursor, "an offset such as +4"))
 

@@ -1,5 +1,74 @@
-"""ebee: the whole of eBPF for Python, in one pip install."""
+"""ebee: the whole of eBPF for Python, in one pip install.
+
+    import ebee
+
+    with ebee.load("hello.bpf.c") as obj:
+        link = obj.programs["hello"].attach("xdp:eth0")
+        for line in ebee.trace_pipe():
+            print(line.message, obj.variables["counter"].value)
+
+Names are imported when they are first used, so that `import ebee` costs next to nothing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 from ebee.version import __version__
 
-__all__ = ["__version__"]
+if TYPE_CHECKING:
+    from ebee.errors import EbeeError, Notice, VerifierError
+    from ebee.links import Link
+    from ebee.loader import LoadedObject
+    from ebee.maps import Map, Variable
+    from ebee.programs import Program
+    from ebee.sessions.c import load, open_spec, trace_pipe
+    from ebee.spec import AttachPoint, ObjectSpec
+
+_HOMES = {
+    "AttachPoint": "ebee.spec",
+    "EbeeError": "ebee.errors",
+    "Link": "ebee.links",
+    "LoadedObject": "ebee.loader",
+    "Map": "ebee.maps",
+    "Notice": "ebee.errors",
+    "ObjectSpec": "ebee.spec",
+    "Program": "ebee.programs",
+    "Variable": "ebee.maps",
+    "VerifierError": "ebee.errors",
+    "load": "ebee.sessions.c",
+    "open_spec": "ebee.sessions.c",
+    "trace_pipe": "ebee.sessions.c",
+}
+
+__all__ = [
+    "AttachPoint",
+    "EbeeError",
+    "Link",
+    "LoadedObject",
+    "Map",
+    "Notice",
+    "ObjectSpec",
+    "Program",
+    "Variable",
+    "VerifierError",
+    "__version__",
+    "load",
+    "open_spec",
+    "trace_pipe",
+]
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'ebee' has no attribute '{name}'")
+    from importlib import import_module
+
+    found = getattr(import_module(home), name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -22,6 +22,8 @@
 
 `str(error)` is always one line. `error.hint` says what to do, `error.details()` gives all there is
 to say: the line, the hint, and what the class carries besides (places, the verifier's log).
+
+What is no error but must not happen in silence is a Notice, given by `warnings.warn`.
 """
 
 from __future__ import annotations
@@ -32,6 +34,10 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ebee.source import Diagnostic
+
+
+class Notice(UserWarning):
+    """What ebee does unasked and says aloud: a file system mounted, a device that is down."""
 
 
 class EbeeError(Exception):

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+_MANY = 2000
+
 
 def nearest(word: str, known: Iterable[str], *, count: int = 1) -> list[str]:
     """Return the known words most like `word`, best first; none where nothing is near."""
     from difflib import get_close_matches
 
-    return get_close_matches(word, list(known), n=count, cutoff=0.6)
+    candidates = list(known)
+    if len(candidates) > _MANY:
+        # Comparing with each of a kernel's 56,000 function names takes seconds; near ones are of
+        # about the same length and seldom begin with another letter.
+        candidates = [c for c in candidates if abs(len(c) - len(word)) <= 3 and c[:1] == word[:1]]
+    return get_close_matches(word, candidates, n=count, cutoff=0.6)
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str | None:

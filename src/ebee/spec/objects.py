@@ -24,6 +24,7 @@ class ObjectSpec:
         maps: by name: declared maps in their order, then data sections.
         variables: global variables by name.
         btf: the object's types, None where it was compiled without -g.
+        btf_data: the same as bytes, ready for BPF_BTF_LOAD.
         kernel_version: of the `version` section; 0 where there is none.
         source: the text it was compiled from, where ebee compiled it.
     """
@@ -36,5 +37,6 @@ class ObjectSpec:
     maps: dict[str, MapSpec] = field(default_factory=dict)
     variables: dict[str, VariableSpec] = field(default_factory=dict)
     btf: Btf | None = None
+    btf_data: bytes = b""
     kernel_version: int = 0
     source: SourceText | None = None

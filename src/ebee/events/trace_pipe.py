@@ -1,0 +1,171 @@
+"""The trace pipe: lines that programs write by bpf_printk().
+
+One reader takes a line away from all others: two `tracelog`s at a time see half each.
+
+Source: Documentation/trace/ftrace.rst, "trace_pipe".
+"""
+
+from __future__ import annotations
+
+import os
+import select
+from collections.abc import AsyncIterator, Iterator
+from typing import NamedTuple
+
+from ebee.errors import GoneError, Notice
+from ebee.kernel.protocol import Kernel
+
+_CHUNK_BYTES = 1 << 16
+
+
+class TraceLine(NamedTuple):
+    """One line of the trace pipe.
+
+    Attributes:
+        task: the name of the task that was running, at most 15 characters.
+        pid: its thread's id; 0 is the idle task.
+        cpu: on which CPU.
+        flags: five characters or so: interrupts, need to reschedule, hard or soft interrupt, depth.
+        timestamp_s: seconds of the tracing clock.
+        message: what the program wrote.
+        raw: the line as it came.
+    """
+
+    task: str
+    pid: int
+    cpu: int
+    flags: str
+    timestamp_s: float
+    message: str
+    raw: str
+
+    def __str__(self) -> str:
+        return self.raw
+
+
+class TracePipe:
+    """Lines of the trace pipe, as an iterator and as an async iterator.
+
+        with ebee.trace_pipe() as lines:
+            for line in lines:
+                print(line.message)
+
+    It waits for lines for ever; `read_available` does not wait.
+
+    Args:
+        path: the file `trace_pipe` in tracefs.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self._fd: int | None = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        self._rest = b""
+
+    @property
+    def fd(self) -> int:
+        """Its descriptor, ready for reading when lines are there.
+
+        Raises:
+            GoneError: it was closed.
+        """
+        if self._fd is None:
+            raise GoneError("trace pipe: used after it was closed")
+        return self._fd
+
+    def read_available(self) -> list[TraceLine]:
+        """Return the lines that are there now, without waiting."""
+        try:
+            data = os.read(self.fd, _CHUNK_BYTES)
+        except BlockingIOError:
+            return []
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        return [parse_line(line.decode("utf-8", "replace")) for line in lines]
+
+    def wait(self, timeout_s: float | None = None) -> bool:
+        """Wait until lines are there; return False when the time ran out first."""
+        poller = select.poll()
+        poller.register(self.fd, select.POLLIN)
+        return bool(poller.poll(None if timeout_s is None else max(0, timeout_s) * 1000))
+
+    def __iter__(self) -> Iterator[TraceLine]:
+        while self._fd is not None:
+            self.wait()
+            yield from self.read_available()
+
+    async def __aiter__(self) -> AsyncIterator[TraceLine]:
+        import asyncio
+
+        loop = asyncio.get_running_loop()
+        ready = asyncio.Event()
+        loop.add_reader(self.fd, ready.set)
+        try:
+            while self._fd is not None:
+                await ready.wait()
+                ready.clear()
+                for line in self.read_available():
+                    yield line
+        finally:
+            if self._fd is not None:
+                loop.remove_reader(self._fd)
+
+    def close(self) -> None:
+        """Stop reading. Closing twice does nothing."""
+        if self._fd is not None:
+            os.close(self._fd)
+            self._fd = None
+
+    def __enter__(self) -> TracePipe:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def parse_line(raw: str) -> TraceLine:
+    """Return the parts of a line; a line of another shape is all message.
+
+    The shape is `task-pid     [cpu] flags timestamp: bpf_trace_printk: message`, where a task's
+    name may hold spaces, dashes and brackets: so it is read from the right.
+    """
+    other = TraceLine("", 0, 0, "", 0.0, raw, raw)
+    head, found, message = raw.partition(": bpf_trace_printk: ")
+    if not found:
+        return other
+    before, bracket, after = head.rpartition("[")
+    cpu, closing, rest = after.partition("]")
+    task, dash, pid = before.rstrip().rpartition("-")
+    words = rest.split()
+    # Newer kernels may put the thread group's id in brackets between pid and cpu.
+    pid = pid.partition(" ")[0]
+    if not (bracket and closing and dash and pid.isdigit() and cpu.isdigit() and len(words) >= 1):
+        return other
+    try:
+        timestamp_s = float(words[-1])
+    except ValueError:
+        return other
+    flags = words[0] if len(words) > 1 else ""
+    return TraceLine(task.strip(), int(pid), int(cpu), flags, timestamp_s, message, raw)
+
+
+def open_trace_pipe(kernel: Kernel) -> TracePipe:
+    """Open the trace pipe; mount tracefs where it is not mounted, and say so.
+
+    Raises:
+        NotPermittedError: reading it needs root.
+        NotSupportedError: this kernel has no tracefs.
+    """
+    import warnings
+
+    from ebee.host.tracefs import TRACEFS, tracefs_path
+    from ebee.kernel.errors import explain
+
+    folder = tracefs_path()
+    if folder is None:
+        kernel.mount("tracefs", TRACEFS)
+        warnings.warn(f"mounted tracefs on {TRACEFS}", Notice, stacklevel=3)
+        folder = TRACEFS
+    path = os.path.join(folder, "trace_pipe")
+    try:
+        return TracePipe(path)
+    except OSError as error:
+        raise explain(error.errno or 0, f"open {path}") from None

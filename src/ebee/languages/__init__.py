@@ -1,0 +1,1 @@
+"""Languages: text -> ObjectSpec. None knows a kernel, none knows another."""

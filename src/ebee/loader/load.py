@@ -1,0 +1,171 @@
+"""load(spec): types, maps, programs, in this order; whatever fails takes back all before it."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable
+from contextlib import ExitStack
+
+from ebee.abi.bpf import ProgType
+from ebee.btf import Btf
+from ebee.errors import Notice, SpecError
+from ebee.host.kernel_types import kernel_types
+from ebee.kernel.protocol import Kernel
+from ebee.loader.code import ObjectContext, PreparedFunctions, load_program
+from ebee.loader.loaded import LoadedObject
+from ebee.maps import Map, create_map
+from ebee.objfile.sections import known_sections
+from ebee.programs import Program
+from ebee.spec import MapSpec, ObjectSpec, ProgramSpec
+from ebee.text import did_you_mean
+
+_KEY = bytes(4)
+
+
+def load(spec: ObjectSpec, kernel: Kernel, *, programs: Iterable[str] | None = None) -> LoadedObject:
+    """Load an object into a kernel.
+
+    Args:
+        spec: what to load; not changed.
+        kernel: where to.
+        programs: names of those to load; by default all but those whose section begins with `?`.
+
+    Raises:
+        SpecError: the object asks for what cannot be.
+        RelocationError: it needs what this kernel has not.
+        VerifierError: the verifier refused a program.
+        MapError, NotPermittedError, NotSupportedError: the kernel refused.
+
+    Nothing stays in the kernel when an error is raised.
+    """
+    with ExitStack() as resources:
+        wanted = _wanted(spec, programs)
+        btf_fd = _load_types(spec, kernel, resources)
+        maps = _create_maps(spec, kernel, btf_fd, resources)
+        types = _LazyTypes()
+        functions = PreparedFunctions(spec, types.get)
+        context = ObjectContext(spec, kernel, maps, btf_fd, types.get, functions)
+        loaded: dict[str, Program] = {}
+        for item in wanted:
+            loaded[item.name] = load_program(item, context)
+            resources.callback(loaded[item.name].close)
+        _fill_slots(spec, maps, loaded)
+        return LoadedObject(spec, loaded, maps, resources.pop_all())
+
+
+class _LazyTypes:
+    """The kernel's types, opened when the first program asks for them: most never do."""
+
+    def __init__(self) -> None:
+        self._types: Btf | None = None
+        self._asked = False
+
+    def get(self) -> Btf | None:
+        if not self._asked:
+            self._types, self._asked = kernel_types(), True
+        return self._types
+
+
+def _wanted(spec: ObjectSpec, names: Iterable[str] | None) -> list[ProgramSpec]:
+    """Return the programs to load, those included that a program array begins with."""
+    if names is None:
+        chosen = {name for name, item in spec.programs.items() if item.autoload}
+    else:
+        chosen = set(names)
+        for name in chosen - set(spec.programs):
+            raise SpecError(
+                f"object {spec.name}: there is no program '{name}'",
+                hint=did_you_mean(name, spec.programs) or f"it has {', '.join(spec.programs) or 'none'}",
+            )
+    for home in spec.maps.values():
+        chosen |= {name for name in home.initial.values() if name in spec.programs}
+    for name, item in spec.programs.items():
+        if name in chosen and item.type is ProgType.UNSPEC:
+            raise _unknown_section(item)
+    return [item for name, item in spec.programs.items() if name in chosen]
+
+
+def _unknown_section(program: ProgramSpec) -> SpecError:
+    known = known_sections()
+    base = program.section.lstrip("?").partition("/")[0]
+    hint = did_you_mean(program.section, known) or did_you_mean(base, known)
+    return SpecError(
+        f"program {program.name}: section '{program.section}' is not known",
+        hint=hint or 'sections are such as SEC("xdp"), SEC("tracepoint/CATEGORY/NAME"), SEC("tp_btf/NAME")',
+    )
+
+
+def _load_types(spec: ObjectSpec, kernel: Kernel, resources: ExitStack) -> int:
+    """Load the object's BTF; 0 where it has none, or the kernel does not take it, which is said."""
+    if not spec.btf_data:
+        return 0
+    answer = kernel.btf_load(spec.btf_data)
+    if answer.fd >= 0:
+        resources.callback(kernel.close, answer.fd)
+        return answer.fd
+    if answer.errno in _NO_RIGHTS:
+        # The same will be said of the first map or program, with its reason.
+        return 0
+    answer = kernel.btf_load(spec.btf_data, log_size_bytes=1 << 16)
+    complaint = next((line for line in reversed(answer.log.splitlines()) if line.strip()), "no reason given")
+    warnings.warn(
+        f"object {spec.name}: this kernel does not take its types, so listings show none ({complaint})",
+        Notice,
+        stacklevel=4,
+    )
+    return 0
+
+
+_NO_RIGHTS = (1, 13)
+"""EPERM and EACCES."""
+
+
+def _create_maps(spec: ObjectSpec, kernel: Kernel, btf_fd: int, resources: ExitStack) -> dict[str, Map]:
+    maps: dict[str, Map] = {}
+    for item in spec.maps.values():
+        maps[item.name] = _create(item, spec, kernel, btf_fd)
+        resources.callback(maps[item.name].close)
+        if item.contents is not None:
+            _fill_data(kernel, maps[item.name], item.contents)
+    for item in spec.maps.values():
+        for slot, name in item.initial.items():
+            if name in maps:
+                maps[item.name].update_elem(_slot_key(slot), _as_value(maps[name].fd))
+    return maps
+
+
+def _create(item: MapSpec, spec: ObjectSpec, kernel: Kernel, btf_fd: int) -> Map:
+    if item.pinning:
+        from ebee.loader.pinned import create_pinned
+
+        return create_pinned(item, spec, kernel, btf_fd)
+    if item.inner is None:
+        return create_map(kernel, item, btf=spec.btf, btf_fd=btf_fd)
+    # The kernel wants a map like those to come; it may go once the outer one is made.
+    with create_map(kernel, item.inner, btf=spec.btf, btf_fd=btf_fd) as pattern:
+        return create_map(kernel, item, btf=spec.btf, btf_fd=btf_fd, inner_map_fd=pattern.fd)
+
+
+def _fill_data(kernel: Kernel, home: Map, contents: bytes) -> None:
+    if any(contents):
+        home.update_elem(_KEY, contents)
+    if home.spec.frozen:
+        kernel.map_freeze(home.fd)
+
+
+def _fill_slots(spec: ObjectSpec, maps: dict[str, Map], programs: dict[str, Program]) -> None:
+    """Put programs into the slots of program arrays that are declared to begin with them."""
+    for item in spec.maps.values():
+        for slot, name in item.initial.items():
+            if name in programs:
+                maps[item.name].update_elem(_slot_key(slot), _as_value(programs[name].fd))
+
+
+def _slot_key(slot: int) -> bytes:
+    import sys
+
+    return slot.to_bytes(4, sys.byteorder)
+
+
+_as_value = _slot_key
+"""A descriptor as a value of four bytes, as maps of maps and program arrays want it."""

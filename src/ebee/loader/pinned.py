@@ -1,0 +1,66 @@
+"""Maps shared through bpffs by their name (LIBBPF_PIN_BY_NAME)."""
+
+from __future__ import annotations
+
+import os
+
+from ebee.errors import MapError
+from ebee.kernel.protocol import Kernel, MapInfo, ObjectKind
+from ebee.maps import Map, create_map
+from ebee.maps.map import requested_entries
+from ebee.pins import open_pin, pin
+from ebee.pins.pins import BPFFS, ensure_bpffs
+from ebee.spec import MapSpec, ObjectSpec
+
+
+def create_pinned(item: MapSpec, spec: ObjectSpec, kernel: Kernel, btf_fd: int, folder: str = BPFFS) -> Map:
+    """Return the map pinned under its name, or make it and pin it there.
+
+    Raises:
+        MapError: what is pinned there is another kind of map; says in what it differs.
+    """
+    path = os.path.join(folder, item.name)
+    ensure_bpffs(kernel, folder)
+    if os.path.lexists(path):
+        found = Map(kernel, open_pin(kernel, path, ObjectKind.MAP), item, spec.btf)
+        try:
+            _check_same(item, found.info(), path)
+        except BaseException:
+            found.close()
+            raise
+        return found
+    made = create_map(kernel, item, btf=spec.btf, btf_fd=btf_fd)
+    try:
+        pin(kernel, made.fd, path)
+    except BaseException:
+        made.close()
+        raise
+    return made
+
+
+def _check_same(item: MapSpec, there: MapInfo, path: str) -> None:
+    wanted = {
+        "type": int(item.type),
+        "key size": item.key_size_bytes,
+        "value size": item.value_size_bytes,
+        "max entries": requested_entries(item),
+        "flags": item.flags,
+        "map_extra": item.map_extra,
+    }
+    found = {
+        "type": there.type,
+        "key size": there.key_size_bytes,
+        "value size": there.value_size_bytes,
+        "max entries": there.max_entries,
+        "flags": there.flags,
+        "map_extra": there.map_extra,
+    }
+    differing = [
+        f"{name} {found[name]}, expected {wanted[name]}" for name in wanted if wanted[name] != found[name]
+    ]
+    if differing:
+        raise MapError(
+            f"map {item.name}: the one pinned at {path} has {'; '.join(differing)}",
+            errno=22,
+            hint=f"change the declaration, or remove the old one: rm {path}",
+        )

@@ -1,0 +1,86 @@
+"""Pin and open pinned objects; mount bpffs where it is missing, and say so."""
+
+from __future__ import annotations
+
+import os
+import warnings
+
+from ebee.errors import KernelError, Notice
+from ebee.host.mounts import bpffs_holding, file_system_of
+from ebee.kernel.protocol import Kernel, ObjectKind
+
+BPFFS = "/sys/fs/bpf"
+
+
+def pin(kernel: Kernel, fd: int, path: str) -> None:
+    """Give a program, map or link the name `path`.
+
+    The usual mount point, /sys/fs/bpf, is mounted when it is not; other places are not.
+
+    Raises:
+        KernelError: the folder is not there or not on bpffs, or the name is taken.
+
+    Kernel: BPF_OBJ_PIN, since 4.4.
+    """
+    path = os.path.abspath(path)
+    folder = os.path.dirname(path)
+    ensure_bpffs(kernel, folder)
+    if os.path.lexists(path):
+        raise KernelError(
+            f"pin at {path}: the name is taken",
+            errno=17,
+            hint=f"remove it first: rm {path}",
+        )
+    if not os.path.isdir(folder):
+        raise KernelError(
+            f"pin at {path}: there is no folder {folder}", errno=2, hint=f"make it first: mkdir -p {folder}"
+        )
+    if bpffs_holding(folder) is None:
+        raise KernelError(
+            f"pin at {path}: {folder} is on {file_system_of(folder)}, expected bpffs",
+            errno=22,
+            hint=f"use a path below {BPFFS}, or mount one there: mount -t bpf bpf {folder}",
+        )
+    kernel.pin(fd, path)
+
+
+def open_pin(kernel: Kernel, path: str, kind: ObjectKind | None = None) -> int:
+    """Return a descriptor of what is pinned at a path.
+
+    Args:
+        kind: what it must be; None takes anything.
+
+    Raises:
+        KernelError: nothing is pinned there, or something of another kind.
+
+    Kernel: BPF_OBJ_GET, since 4.4.
+    """
+    if not os.path.lexists(path):
+        raise KernelError(f"open pin {path}: there is no such file", errno=2, hint=_neighbours(path))
+    fd = kernel.open_pin(path)
+    found = kernel.kind_of(fd)
+    if kind is not None and found is not kind:
+        kernel.close(fd)
+        raise KernelError(
+            f"open pin {path}: a {found.value} is pinned there, expected a {kind.value}", errno=22
+        )
+    return fd
+
+
+def ensure_bpffs(kernel: Kernel, folder: str) -> None:
+    """Mount bpffs at its usual place if `folder` is there or below and nothing is mounted yet."""
+    inside = folder == BPFFS or folder.startswith(BPFFS + "/")
+    if inside and os.path.isdir(BPFFS) and bpffs_holding(BPFFS) is None:
+        kernel.mount("bpf", BPFFS)
+        warnings.warn(f"mounted bpffs on {BPFFS}", Notice, stacklevel=3)
+
+
+def _neighbours(path: str) -> str | None:
+    from ebee.text import did_you_mean
+
+    folder = os.path.dirname(path) or "."
+    try:
+        names = os.listdir(folder)
+    except OSError:
+        return None
+    return did_you_mean(os.path.basename(path), names)

@@ -1,0 +1,1 @@
+"""Sessions: text -> a running program -> what it says. One file per language."""

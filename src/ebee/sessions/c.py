@@ -1,0 +1,194 @@
+"""C files and objects: compile, load, attach, and hear what the programs print."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from ebee.abi.bpf import ProgType
+from ebee.errors import FormatError, Notice, SpecError
+from ebee.events import TracePipe
+from ebee.kernel.protocol import Kernel
+from ebee.links import Link
+from ebee.loader import LoadedObject
+from ebee.loader import load as load_spec
+from ebee.spec import AttachPoint, ObjectSpec
+from ebee.text import did_you_mean
+
+Source = str | os.PathLike[str] | bytes | ObjectSpec
+
+_CALL = 0x85
+_PRINTING_HELPERS = frozenset((6, 177))
+"""bpf_trace_printk and bpf_trace_vprintk."""
+
+
+def open_spec(source: Source) -> ObjectSpec:
+    """Return what a C file or an object holds, without any kernel.
+
+    Args:
+        source: the path of a `.c` file, which is compiled, or of an object; or an object's bytes.
+
+    Raises:
+        SourceError: the C is wrong; carries the places.
+        FormatError: the object is broken, or not for BPF.
+        SpecError: there is no such file.
+    """
+    if isinstance(source, ObjectSpec):
+        return source
+    from ebee.objfile import read_object
+
+    if isinstance(source, bytes):
+        return read_object(source)
+    path = os.fspath(source)
+    if path.endswith((".c", ".h")):
+        from ebee.languages.c import compile_object
+
+        spec, complaints = compile_object(path)
+        for complaint in complaints:
+            warnings.warn(complaint.render(), Notice, stacklevel=3)
+        return spec
+    return read_object(_read(path), path)
+
+
+def _read(path: str) -> bytes:
+    try:
+        with open(path, "rb") as file:
+            data = file.read()
+    except OSError as error:
+        raise SpecError(
+            f"open {path}: {(error.strerror or str(error)).lower()}, expected a C file or a BPF object",
+            hint=_near(path) if isinstance(error, FileNotFoundError) else None,
+        ) from None
+    if data and not data.startswith(b"\x7fELF") and b"\0" not in data:
+        raise FormatError(
+            f"open {path}: is text, expected a BPF object", hint="name C files with the ending .c"
+        )
+    return data
+
+
+def _near(path: str) -> str | None:
+    folder, name = os.path.split(path)
+    try:
+        return did_you_mean(name, os.listdir(folder or "."))
+    except OSError:
+        return f"there is no folder {folder}"
+
+
+def load(
+    source: Source,
+    *,
+    programs: Iterable[str] | None = None,
+    variables: Mapping[str, Any] | None = None,
+    kernel: Kernel | None = None,
+) -> LoadedObject:
+    """Compile where needed, load, and return the programs, maps and variables in the kernel.
+
+        with ebee.load("hello.bpf.c") as obj:
+            with obj.programs["hello"].attach("xdp:eth0"):
+                ...
+
+    Args:
+        source: a `.c` file's or an object's path, an object's bytes, or an ObjectSpec.
+        programs: names of those to load; by default all.
+        variables: values that global variables begin with; also for `const volatile` ones.
+        kernel: where to; by default the running one.
+
+    Raises:
+        SourceError, FormatError, SpecError: the source is wrong.
+        VerifierError: the verifier refused a program; says which line and why.
+        NotPermittedError, NotSupportedError, MapError, RelocationError: this kernel does not take it.
+    """
+    spec = open_spec(source)
+    for name, value in (variables or {}).items():
+        if name not in spec.variables:
+            raise SpecError(
+                f"object {spec.name}: there is no global variable '{name}'",
+                hint=did_you_mean(name, spec.variables),
+            )
+        spec.variables[name].value = value
+    return load_spec(spec, kernel or running_kernel(), programs=programs)
+
+
+def running_kernel() -> Kernel:
+    """Return the door to the kernel that this process runs on."""
+    from ebee.kernel.live import LiveKernel
+
+    return LiveKernel()
+
+
+def trace_pipe(*, kernel: Kernel | None = None) -> TracePipe:
+    """Return what programs print by bpf_printk(), line by line, as iterator and async iterator.
+
+    Tracefs is mounted where it is not, which a Notice says.
+
+    Raises:
+        NotPermittedError: reading it needs root.
+    """
+    from ebee.events.trace_pipe import open_trace_pipe
+
+    return open_trace_pipe(kernel or running_kernel())
+
+
+def prints(spec: ObjectSpec) -> bool:
+    """Whether any function of an object writes to the trace pipe."""
+    return any(
+        instruction.opcode == _CALL and instruction.src == 0 and instruction.imm in _PRINTING_HELPERS
+        for function in spec.functions.values()
+        for instruction in function.instructions
+    )
+
+
+# Families of programs whose place is an interface that the user must name.
+_ON_DEVICES = {ProgType.XDP: "xdp", ProgType.SOCKET_FILTER: "socket"}
+
+
+def attach_points(
+    loaded: LoadedObject, *, device: str | None, xdp_family: str = "xdp"
+) -> dict[str, AttachPoint]:
+    """Return where each program of an object goes.
+
+    Args:
+        device: the interface for programs that go on one.
+        xdp_family: `xdp`, `xdpdrv`, `xdpgeneric` or `xdpoffload`.
+
+    Raises:
+        SpecError: a program's place is not known; says what is missing.
+    """
+    points: dict[str, AttachPoint] = {}
+    called = {name for item in loaded.spec.maps.values() for name in item.initial.values()}
+    for name, program in loaded.programs.items():
+        if program.auto_attach is not None:
+            points[name] = program.auto_attach
+        elif name in called:
+            continue  # reached by tail calls
+        elif program.type in _ON_DEVICES:
+            if device is None:
+                raise SpecError(
+                    f"attach {name}: programs of type {program.type.name} go on an interface, and none is named",
+                    hint="name one: --dev eth0",
+                )
+            family = xdp_family if program.type is ProgType.XDP else _ON_DEVICES[program.type]
+            points[name] = AttachPoint(family, device)
+        else:
+            raise SpecError(
+                f"attach {name}: section '{loaded.spec.programs[name].section}' does not say where "
+                f"a program of type {program.type.name} goes",
+                hint="load it with `ebee prog load`, or attach it from Python",
+            )
+    return points
+
+
+def attach_all(loaded: LoadedObject, points: Mapping[str, AttachPoint]) -> list[Link]:
+    """Attach programs to their places; when one fails, those before it are detached again."""
+    links: list[Link] = []
+    try:
+        for name, point in points.items():
+            link = loaded.programs[name].attach(point)
+            links.append(link)
+    except BaseException:
+        for link in reversed(links):
+            link.close()
+        raise
+    return links

@@ -1,1 +1,1 @@
-""""""
+"""Facts of this machine, by reading files: rights, mounts, tracepoints, symbols, interfaces, CPUs."""

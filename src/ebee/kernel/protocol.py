@@ -4,8 +4,9 @@
 goes in are records of plain numbers and bytes; file descriptors are plain integers that belong to
 whoever asked for them and go back by `close`.
 
-Every method raises KernelError, or one of its subclasses, with the kernel's errno; `program_load`
-alone answers with a record, because a refusal by the verifier is an answer to be explained.
+Every method raises KernelError, or one of its subclasses, with the kernel's errno; `program_load` and
+`btf_load` alone answer with a record, because a refusal by the verifier is an answer to be
+explained (and `ebee.kernel.errors.explain` explains those that are none of the verifier's).
 """
 
 from __future__ import annotations
@@ -296,15 +297,18 @@ class Kernel(Protocol):
     def map_freeze(self, fd: int) -> None:
         """BPF_MAP_FREEZE: user space writes no more. Kernel: since 5.2."""
 
-    def map_memory(self, fd: int, length_bytes: int, *, writable: bool) -> memoryview:
-        """mmap(2) of an array map made with BPF_F_MMAPABLE; released with the view."""
+    def map_memory(self, fd: int, length_bytes: int, *, writable: bool, offset_bytes: int = 0) -> memoryview:
+        """mmap(2) of an array map made with BPF_F_MMAPABLE, a ring buffer or a perf event.
+
+        The memory stays until the view, and all that was sliced from it, are released.
+        """
 
     # -- ids, pins, information ------------------------------------------------------------------
     def next_id(self, kind: ObjectKind, after: int) -> int | None:
         """BPF_PROG_GET_NEXT_ID and its siblings; None past the last."""
 
     def open_id(self, kind: ObjectKind, object_id: int) -> int:
-        """BPF_PROG_GET_FD_BY_ID and its siblings."""
+        """BPF_PROG_GET_FD_BY_ID and its siblings; GoneError where nothing has that id, or no more."""
 
     def pin(self, fd: int, path: str) -> None:
         """BPF_OBJ_PIN on a path that must not exist yet."""
@@ -313,7 +317,7 @@ class Kernel(Protocol):
         """BPF_OBJ_GET."""
 
     def kind_of(self, fd: int) -> ObjectKind:
-        """What a descriptor stands for, by its entry under /proc/self/fd or what answers there."""
+        """What a descriptor stands for, by its entry under /proc/self/fd."""
 
     def program_info(self, fd: int, *, code: bool = False) -> ProgramInfo:
         """BPF_OBJ_GET_INFO_BY_FD; with `code` also instructions, machine code, function and line info."""
@@ -339,6 +343,9 @@ class Kernel(Protocol):
 
     def link_detach(self, link_fd: int) -> None:
         """BPF_LINK_DETACH: the link stays, attached to nothing. Kernel: since 5.9."""
+
+    def iterator_create(self, link_fd: int) -> int:
+        """BPF_ITER_CREATE: a descriptor whose reading runs the iterator once. Kernel: since 5.8."""
 
     def perf_event_open(self, event: PerfEvent) -> int:
         """perf_event_open(2), close-on-exec, disabled."""

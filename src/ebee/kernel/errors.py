@@ -1,0 +1,486 @@
+"""errno -> the error that says what was found and what to do.
+
+The kernel answers with one number for many causes: EPERM is a missing capability, a sysctl, a user
+namespace, a seccomp filter, lockdown, or a policy of that kernel; EINVAL is a wrong argument or a
+thing the kernel has never heard of. Which it was follows from what was tried and from facts about
+this process (`ebee.host.rights`), which are read only when they are needed, or passed in.
+
+Source: kernel/bpf/syscall.c, kernel/events/core.c, net/core/dev.c.
+"""
+
+from __future__ import annotations
+
+import errno as _errno
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import TYPE_CHECKING, NamedTuple
+
+from ebee.abi.bpf import AttachType, MapType, ProgType
+from ebee.errors import AttachError, KernelError, MapError, NotPermittedError, NotSupportedError
+
+if TYPE_CHECKING:
+    from ebee.host.rights import Rights
+
+ENOTSUPP = 524
+"""The kernel's own "operation not supported", which libc does not know."""
+
+
+class Finding(NamedTuple):
+    """What an errno means for one operation: what was found, and what to do about it."""
+
+    found: str
+    hint: str | None = None
+    error: type[KernelError] | None = None
+
+
+_NO_FINDINGS: Mapping[int, Finding] = MappingProxyType({})
+
+
+class Operation(NamedTuple):
+    """One thing that is asked of the kernel, and what its errnos mean.
+
+    Attributes:
+        error: the class of errors that have no class of their own.
+        unsupported: errnos that say the kernel has no such thing.
+        findings: errnos with a meaning of their own here; before `unsupported`.
+    """
+
+    error: type[KernelError] = KernelError
+    unsupported: tuple[int, ...] = (_errno.ENOSYS,)
+    findings: Mapping[int, Finding] = _NO_FINDINGS
+
+
+_GONE_FD = Finding("the file descriptor is not of that kind, or was closed")
+_NO_MEMORY = Finding(
+    "the kernel has no memory for it", "make it smaller, or raise the memory limit of this cgroup"
+)
+
+PROGRAM_LOAD = Operation(
+    unsupported=(_errno.ENOSYS, _errno.EOPNOTSUPP, ENOTSUPP),
+    findings={
+        _errno.E2BIG: Finding(
+            "the program is too long, or uses a field that this kernel does not know",
+            "the kernel takes 1 million instructions with CAP_BPF, 4096 without",
+        ),
+        _errno.ENOSPC: Finding("the verifier's log is longer than the room for it"),
+        _errno.ENOMEM: _NO_MEMORY,
+        _errno.EAGAIN: Finding("the verifier was interrupted", "try again"),
+    },
+)
+BTF_LOAD = Operation(
+    unsupported=(_errno.ENOSYS,),
+    findings={_errno.E2BIG: Finding("the BTF is larger than this kernel takes"), _errno.ENOMEM: _NO_MEMORY},
+)
+TEST_RUN = Operation(
+    unsupported=(_errno.ENOSYS, _errno.EOPNOTSUPP, ENOTSUPP),
+    findings={
+        _errno.ENOSPC: Finding("the program's output is longer than the room for it"),
+        _errno.EFAULT: Finding("the packet is shorter than the kernel needs", "give at least 14 bytes"),
+    },
+)
+QUERY = Operation(unsupported=(_errno.ENOSYS, _errno.EINVAL))
+MAP_CREATE = Operation(
+    MapError,
+    findings={
+        _errno.E2BIG: Finding(
+            "the map is too large, or uses a field that this kernel does not know",
+            "lower max_entries or the size of a value",
+        ),
+        _errno.ENOMEM: _NO_MEMORY,
+        ENOTSUPP: Finding("its BTF describes what maps of this type do not take", error=MapError),
+        _errno.EBADF: _GONE_FD,
+    },
+)
+MAP_ACCESS = Operation(
+    MapError,
+    unsupported=(_errno.ENOSYS, _errno.EOPNOTSUPP, ENOTSUPP),
+    findings={
+        _errno.E2BIG: Finding("the key or index is beyond max_entries, or the map is full"),
+        _errno.EEXIST: Finding("the key is there already, and BPF_NOEXIST was asked for"),
+        _errno.ENOENT: Finding("the key is not there"),
+        _errno.EBADF: _GONE_FD,
+        _errno.ENOMEM: _NO_MEMORY,
+        _errno.EBUSY: Finding(
+            "the map is busy: it is mapped into memory, frozen or being changed", "try again"
+        ),
+        _errno.EPERM: Finding(
+            "the map cannot be written or read that way from user space: it is frozen or has BPF_F_RDONLY or "
+            "BPF_F_WRONLY",
+            "frozen maps, such as .rodata, are set before they are loaded",
+            MapError,
+        ),
+    },
+)
+OPEN_ID = Operation(findings={_errno.EAGAIN: Finding("it is being made or removed", "try again")})
+PIN = Operation(
+    findings={
+        _errno.EEXIST: Finding("the name is taken", "choose another name, or remove the file"),
+        _errno.ENOENT: Finding("the folder is not there", "make it first with mkdir"),
+        _errno.EPERM: Finding(
+            "the folder is not on bpffs",
+            "use a path below /sys/fs/bpf, or mount one: mount -t bpf bpf FOLDER",
+        ),
+        _errno.EINVAL: Finding(
+            "the name holds a dot, or the file descriptor is of nothing that can be pinned"
+        ),
+        _errno.ENOTDIR: Finding("a part of the path is not a folder"),
+        _errno.ENAMETOOLONG: Finding("the name is too long"),
+        _errno.EBADF: _GONE_FD,
+    }
+)
+OPEN_PIN = Operation(
+    findings={
+        _errno.ENOENT: Finding("there is no such file", "list what is pinned with: ls -R /sys/fs/bpf"),
+        _errno.EACCES: Finding("it is a file, but nothing is pinned there; or its permissions say no"),
+        _errno.ENOTDIR: Finding("a part of the path is not a folder"),
+        _errno.EINVAL: Finding("the flags do not fit what is pinned there"),
+    }
+)
+INFO = Operation(findings={_errno.EBADF: _GONE_FD, _errno.EINVAL: Finding("it is not of that kind")})
+RAW_TRACEPOINT = Operation(
+    AttachError,
+    findings={
+        _errno.ENOENT: Finding("there is no such raw tracepoint"),
+        _errno.EINVAL: Finding("the program is not of a kind that goes there"),
+        _errno.EBUSY: Finding("a program is attached there already and lets no other in"),
+        _errno.EBADF: _GONE_FD,
+        # raw tracepoints reach no further than 12 arguments; more is a program that reads too far
+        _errno.E2BIG: Finding("the program reads or writes beyond the tracepoint's arguments"),
+    },
+)
+LINK_CREATE = Operation(
+    AttachError,
+    unsupported=(_errno.ENOSYS, _errno.EOPNOTSUPP, ENOTSUPP),
+    findings={
+        _errno.EBUSY: Finding("another program is attached there already", "detach it first"),
+        _errno.EEXIST: Finding("a program is attached there already", "detach it first"),
+        _errno.ENODEV: Finding("there is no such device"),
+        _errno.EINVAL: Finding("the program, the place and the flags do not fit together"),
+        _errno.ENOENT: Finding("the place is not there"),
+        _errno.EBADF: _GONE_FD,
+        _errno.E2BIG: Finding("no more programs go there"),
+    },
+)
+LINK_UPDATE = Operation(
+    AttachError,
+    unsupported=(_errno.ENOSYS, _errno.EOPNOTSUPP, ENOTSUPP),
+    findings={
+        _errno.EINVAL: Finding("this kind of link does not take another program, or not of that type"),
+        _errno.ENOLINK: Finding("the place it was attached to is gone"),
+        _errno.EPERM: Finding("the link runs another program than expected", error=AttachError),
+        _errno.EBADF: _GONE_FD,
+    },
+)
+LINK_DETACH = Operation(
+    AttachError,
+    unsupported=(_errno.ENOSYS,),
+    findings={
+        _errno.EOPNOTSUPP: Finding(
+            "links of this kind cannot be detached by force",
+            "close its descriptor, or remove its pin",
+            NotSupportedError,
+        ),
+        _errno.EINVAL: Finding("this kernel does not detach links, or the descriptor is of no link"),
+        _errno.EBADF: _GONE_FD,
+    },
+)
+PERF_EVENT_OPEN = Operation(
+    AttachError,
+    unsupported=(_errno.ENOSYS, _errno.EOPNOTSUPP),
+    findings={
+        _errno.ENOENT: Finding(
+            "this kernel has no such event", "`ebee doctor` lists the hooks of this kernel", NotSupportedError
+        ),
+        _errno.EINVAL: Finding("the event's attributes do not fit together"),
+        _errno.ESRCH: Finding("there is no such process"),
+        _errno.ENODEV: Finding("the processor has no such event", error=NotSupportedError),
+        _errno.EMFILE: Finding("too many files are open", "raise the limit: ulimit -n"),
+        _errno.EBUSY: Finding("the event is used exclusively by somebody else"),
+    },
+)
+PERF_EVENT_ATTACH = Operation(
+    AttachError,
+    findings={
+        _errno.EEXIST: Finding("a program is attached to this event already"),
+        _errno.EINVAL: Finding("the program is not of a kind that goes there"),
+        _errno.E2BIG: Finding("no more programs go there: a tracepoint takes 64"),
+        _errno.EACCES: Finding("the program reads beyond the tracepoint's fields", error=AttachError),
+        _errno.EBADF: _GONE_FD,
+    },
+)
+SOCKET_ATTACH = Operation(
+    AttachError,
+    findings={
+        _errno.ENOENT: Finding("no program is attached to the socket"),
+        _errno.EINVAL: Finding("the program is not a socket filter"),
+        _errno.EPERM: Finding("the socket's filter is locked (SO_LOCK_FILTER)", error=AttachError),
+        _errno.ENOTSOCK: Finding("the file descriptor is not of a socket"),
+        _errno.ENOMEM: Finding("the socket's option memory is used up", "raise net.core.optmem_max"),
+        _errno.EBADF: _GONE_FD,
+    },
+)
+NETLINK = Operation(
+    AttachError,
+    unsupported=(_errno.ENOSYS, _errno.EOPNOTSUPP, ENOTSUPP, _errno.EPROTONOSUPPORT),
+    findings={
+        _errno.EBUSY: Finding("another program is attached there already", "detach it first"),
+        _errno.EEXIST: Finding(
+            "a program is attached there already, or in another mode",
+            "detach it first, or name the mode it was attached in",
+        ),
+        _errno.ENODEV: Finding("there is no such device"),
+        _errno.EINVAL: Finding("the kernel does not take these arguments"),
+        _errno.ENOENT: Finding("the place is not there"),
+        _errno.EBADF: _GONE_FD,
+    },
+)
+MOUNT = Operation(
+    unsupported=(_errno.ENOSYS, _errno.ENODEV),
+    findings={
+        _errno.ENOENT: Finding("the folder is not there", "make it first with mkdir"),
+        _errno.EBUSY: Finding("something is mounted there already"),
+        _errno.ENOTDIR: Finding("it is not a folder"),
+    },
+)
+NAMESPACE = Operation(
+    unsupported=(_errno.ENOSYS, _errno.EINVAL),
+    findings={_errno.ENOSPC: Finding("there are as many namespaces as user.max_net_namespaces allows")},
+)
+MEMORY_MAP = Operation(
+    MapError,
+    unsupported=(_errno.ENOSYS, _errno.ENODEV, ENOTSUPP),
+    findings={
+        _errno.EINVAL: Finding("the map was not made with BPF_F_MMAPABLE, or is shorter"),
+        _errno.EPERM: Finding(
+            "the map is frozen or read-only, and writing was asked for",
+            "map it for reading",
+            MapError,
+        ),
+        _errno.EACCES: Finding("the descriptor does not allow that access", error=MapError),
+    },
+)
+
+
+# -- which capabilities ------------------------------------------------------------------------
+_NET_ADMIN_PROGRAMS = frozenset(
+    (
+        ProgType.SCHED_CLS,
+        ProgType.SCHED_ACT,
+        ProgType.XDP,
+        ProgType.LWT_IN,
+        ProgType.LWT_OUT,
+        ProgType.LWT_XMIT,
+        ProgType.LWT_SEG6LOCAL,
+        ProgType.SK_SKB,
+        ProgType.SK_MSG,
+        ProgType.FLOW_DISSECTOR,
+        ProgType.CGROUP_DEVICE,
+        ProgType.CGROUP_SOCK,
+        ProgType.CGROUP_SOCK_ADDR,
+        ProgType.CGROUP_SOCKOPT,
+        ProgType.CGROUP_SYSCTL,
+        ProgType.SOCK_OPS,
+        ProgType.EXT,
+        ProgType.NETFILTER,
+    )
+)
+_PERFMON_PROGRAMS = frozenset(
+    (
+        ProgType.KPROBE,
+        ProgType.TRACEPOINT,
+        ProgType.PERF_EVENT,
+        ProgType.RAW_TRACEPOINT,
+        ProgType.RAW_TRACEPOINT_WRITABLE,
+        ProgType.TRACING,
+        ProgType.LSM,
+        ProgType.STRUCT_OPS,
+        ProgType.EXT,
+    )
+)
+_UNPRIVILEGED_PROGRAMS = frozenset((ProgType.SOCKET_FILTER, ProgType.CGROUP_SKB))
+_NET_ADMIN_MAPS = frozenset(
+    (MapType.SOCKMAP, MapType.SOCKHASH, MapType.DEVMAP, MapType.DEVMAP_HASH, MapType.XSKMAP)
+)
+
+
+def program_needs(program_type: int) -> tuple[str, ...]:
+    """Return the capabilities that loading a program of a type takes.
+
+    Source: kernel/bpf/syscall.c, bpf_prog_load(), is_net_admin_prog_type(), is_perfmon_prog_type().
+    """
+    needs = ["CAP_BPF"]
+    if program_type in _PERFMON_PROGRAMS:
+        needs.append("CAP_PERFMON")
+    if program_type in _NET_ADMIN_PROGRAMS:
+        needs.append("CAP_NET_ADMIN")
+    return tuple(needs)
+
+
+def map_needs(map_type: int) -> tuple[str, ...]:
+    """Return the capabilities that making a map of a type takes.
+
+    Source: kernel/bpf/syscall.c, map_create().
+    """
+    return ("CAP_BPF", "CAP_NET_ADMIN") if map_type in _NET_ADMIN_MAPS else ("CAP_BPF",)
+
+
+_TRACING_KINDS = {
+    AttachType.TRACE_FENTRY: "fentry",
+    AttachType.TRACE_FEXIT: "fexit",
+    AttachType.MODIFY_RETURN: "fmod_ret",
+    AttachType.TRACE_RAW_TP: "tp_btf",
+    AttachType.TRACE_ITER: "iterator",
+}
+
+
+def program_subject(program_type: int, attach_type: int = 0) -> str:
+    """Return how programs of a type are called in a sentence: `fentry programs`, `XDP programs`."""
+    if program_type == ProgType.TRACING and attach_type in _TRACING_KINDS:
+        return f"{_TRACING_KINDS[AttachType(attach_type)]} programs"
+    return f"{_name(ProgType, program_type)} programs"
+
+
+def map_subject(map_type: int) -> str:
+    """Return how maps of a type are called in a sentence."""
+    return f"{_name(MapType, map_type)} maps"
+
+
+def _name(numbers: type[ProgType] | type[MapType], number: int) -> str:
+    try:
+        return numbers(number).name
+    except ValueError:
+        return f"type {number}"
+
+
+# -- explaining --------------------------------------------------------------------------------
+def explain(
+    number: int,
+    tried: str,
+    operation: Operation,
+    *,
+    subject: str = "",
+    needs: Sequence[str] = (),
+    detail: str = "",
+    hint: str | None = None,
+    rights: Rights | None = None,
+    filtered: bool | None = None,
+) -> KernelError:
+    """Return the error for an errno.
+
+    Args:
+        number: the errno.
+        tried: what was tried, with the name of what it was tried on: `load program hello`.
+        operation: one of this module's operations.
+        subject: what the kernel was asked for, in the plural: `fentry programs`; it stands in
+            "this kernel has no ..." and "policy of this kernel refuses ...".
+        needs: the capabilities that the operation takes; CAP_SYS_ADMIN stands for CAP_BPF,
+            CAP_PERFMON and CAP_NET_ADMIN.
+        detail: the kernel's own words, such as a netlink acknowledgement's; they go before ours.
+        hint: what to do, where the caller knows better.
+        rights: facts of this process; read when they are needed and not given.
+        filtered: whether a seccomp filter is known to refuse the system call.
+    """
+    finding = operation.findings.get(number)
+    if number in (_errno.EPERM, _errno.EACCES):
+        denied = _denied(number, tried, subject, needs, rights, filtered, certain=finding is None)
+        if denied is not None:
+            return denied
+    if finding is None and number in operation.unsupported:
+        return _unsupported(number, tried, subject, detail, hint)
+    finding = finding or Finding(_strerror(number))
+    error = finding.error or operation.error
+    found = detail or finding.found
+    return error(f"{tried}: {found} ({_symbol(number)})", errno=number, hint=hint or finding.hint)
+
+
+def _unsupported(number: int, tried: str, subject: str, detail: str, hint: str | None) -> KernelError:
+    found = detail or f"this kernel has no {subject or 'such operation'}"
+    return NotSupportedError(
+        f"{tried}: {found} ({_symbol(number)})", errno=number, hint=hint or "see what it has: ebee doctor"
+    )
+
+
+def _denied(
+    number: int,
+    tried: str,
+    subject: str,
+    needs: Sequence[str],
+    rights: Rights | None,
+    filtered: bool | None,
+    *,
+    certain: bool,
+) -> KernelError | None:
+    """Return the error for EPERM or EACCES by its real cause.
+
+    None where the operation has a meaning of its own for the errno (not `certain`) and this process
+    lacks nothing.
+    """
+    from ebee.host.rights import read_rights
+
+    facts = rights if rights is not None else read_rights()
+    cause = _cause(needs, facts, filtered)
+    if cause is None:
+        if not certain:
+            return None
+        cause = _policy(subject, facts)
+    return NotPermittedError(f"{tried}: {cause.found} ({_symbol(number)})", errno=number, hint=cause.hint)
+
+
+def _cause(needs: Sequence[str], rights: Rights, filtered: bool | None) -> Finding | None:
+    missing = [name for name in needs if not rights.holds(name)]
+    if missing:
+        return _missing(missing, rights)
+    if needs and not rights.initial_user_namespace:
+        return Finding(
+            "the capabilities of this process hold in its user namespace only, and the kernel asks for "
+            f"{_both(needs)} outside of it",
+            "run it outside of the user namespace (a rootless container is one)",
+        )
+    if filtered:
+        return Finding(
+            "a seccomp filter refuses the system call",
+            "start the container with a profile that allows it: docker run --security-opt seccomp=unconfined",
+        )
+    return None
+
+
+def _missing(missing: list[str], rights: Rights) -> Finding:
+    found = f"this process lacks {_both(missing)}"
+    if "CAP_BPF" in missing and rights.unprivileged_bpf_disabled:
+        found += f", and kernel.unprivileged_bpf_disabled is {rights.unprivileged_bpf_disabled}"
+    if not all(name in rights.bounding for name in missing):
+        options = " ".join(f"--cap-add {name.removeprefix('CAP_')}" for name in missing)
+        return Finding(found, f"the container was started without it: docker run {options}")
+    return Finding(found, "run it as root (sudo), or give it the capability: setcap or AmbientCapabilities=")
+
+
+def _policy(subject: str, rights: Rights) -> Finding:
+    what = subject or "this"
+    if rights.lockdown == "confidentiality":
+        return Finding(
+            f"the kernel is locked down (mode confidentiality) and refuses {what}",
+            "boot without lockdown=confidentiality, or with Secure Boot off",
+        )
+    modules = (
+        f"; active security modules: {', '.join(rights.security_modules)}" if rights.security_modules else ""
+    )
+    return Finding(
+        f"policy of this kernel refuses {what}, though this process lacks no right",
+        f"use another hook: `ebee doctor` lists those that work here{modules}",
+    )
+
+
+def _both(names: Sequence[str]) -> str:
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+
+
+def _symbol(number: int) -> str:
+    # Linux has two names for 95, and its manual pages use this one.
+    known = {ENOTSUPP: "ENOTSUPP", _errno.EOPNOTSUPP: "EOPNOTSUPP"}
+    return known.get(number) or _errno.errorcode.get(number, f"errno {number}")
+
+
+def _strerror(number: int) -> str:
+    from os import strerror
+
+    return "operation not supported" if number == ENOTSUPP else strerror(number).lower()

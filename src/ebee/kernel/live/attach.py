@@ -1,0 +1,196 @@
+"""Attaching by file descriptors: links, raw tracepoints, perf events, sockets."""
+
+from __future__ import annotations
+
+import errno as _errno
+import os
+from sys import byteorder
+
+from ebee.abi.bpf import AttachType, Command
+from ebee.abi.layouts import (
+    ATTR_ITER_CREATE,
+    ATTR_LINK_CREATE,
+    ATTR_LINK_DETACH,
+    ATTR_LINK_UPDATE,
+    ATTR_RAW_TRACEPOINT_OPEN,
+    PERF_EVENT_ATTR,
+)
+from ebee.errors import KernelError
+from ebee.kernel.errors import (
+    LINK_CREATE,
+    LINK_DETACH,
+    LINK_UPDATE,
+    PERF_EVENT_ATTACH,
+    PERF_EVENT_OPEN,
+    RAW_TRACEPOINT,
+    SOCKET_ATTACH,
+)
+from ebee.kernel.live.command import bpf, bpf_explained, explained
+from ebee.kernel.live.syscall import address, call, numbers
+from ebee.kernel.protocol import LinkCreate, PerfEvent
+
+PERF_FLAG_FD_CLOEXEC = 8
+# _IO('$', 0) and _IOW('$', 8, __u32), the same on x86-64 and arm64.
+PERF_EVENT_IOC_ENABLE = 0x2400
+PERF_EVENT_IOC_SET_BPF = 0x40042408
+SOL_SOCKET = 1
+SO_ATTACH_BPF = 50
+SO_DETACH_BPF = 27
+
+_NETWORK_LINKS = frozenset(
+    (AttachType.XDP, AttachType.TCX_INGRESS, AttachType.TCX_EGRESS, AttachType.NETFILTER)
+)
+# Kernel functions that make the links of an attach type; a kernel without the function has no such links.
+_LINK_FUNCTIONS = {AttachType.XDP: "bpf_xdp_link_attach", AttachType.TCX_INGRESS: "tcx_link_attach"}
+
+
+class Attaching:
+    """The part of the live kernel that attaches by descriptors."""
+
+    def raw_tracepoint_open(self, program_fd: int, name: str | None) -> int:
+        """BPF_RAW_TRACEPOINT_OPEN."""
+        raw = (name or "").encode() + b"\0"
+        attributes = ATTR_RAW_TRACEPOINT_OPEN.pack(prog_fd=program_fd, name=address(raw) if name else 0)
+        what = f"raw tracepoint {name}" if name else "the place that the program names"
+        return bpf_explained(
+            Command.RAW_TRACEPOINT_OPEN,
+            attributes,
+            f"attach to {what}",
+            RAW_TRACEPOINT,
+            needs=("CAP_PERFMON",),
+        )
+
+    def link_create(self, request: LinkCreate) -> int:
+        """BPF_LINK_CREATE."""
+        attributes = ATTR_LINK_CREATE.pack(
+            prog_fd=request.program_fd,
+            target_fd=request.target,
+            attach_type=request.attach_type,
+            flags=request.flags,
+            **_cookie(request),
+        )
+        try:
+            return bpf(Command.LINK_CREATE, attributes)
+        except OSError as error:
+            raise _link_error(error, request) from None
+
+    def link_update(self, link_fd: int, program_fd: int) -> None:
+        """BPF_LINK_UPDATE."""
+        attributes = ATTR_LINK_UPDATE.pack(link_fd=link_fd, new_prog_fd=program_fd)
+        bpf_explained(
+            Command.LINK_UPDATE, attributes, f"put another program into link (fd {link_fd})", LINK_UPDATE
+        )
+
+    def link_detach(self, link_fd: int) -> None:
+        """BPF_LINK_DETACH."""
+        bpf_explained(
+            Command.LINK_DETACH,
+            ATTR_LINK_DETACH.pack(link_fd=link_fd),
+            f"detach link (fd {link_fd})",
+            LINK_DETACH,
+        )
+
+    def iterator_create(self, link_fd: int) -> int:
+        """BPF_ITER_CREATE."""
+        return bpf_explained(
+            Command.ITER_CREATE,
+            ATTR_ITER_CREATE.pack(link_fd=link_fd),
+            f"read iterator (fd {link_fd})",
+            LINK_CREATE,
+        )
+
+    def perf_event_open(self, event: PerfEvent) -> int:
+        """perf_event_open(2)."""
+        attributes = PERF_EVENT_ATTR.pack(
+            type=event.type,
+            size=PERF_EVENT_ATTR.size_bytes,
+            config=event.config,
+            config1=event.config1,
+            config2=event.config2,
+            sample_period=event.sample_period,
+            sample_type=event.sample_type,
+            wakeup_events=event.wakeup_events,
+            disabled=1,
+        )
+        try:
+            return call(
+                numbers().perf_event_open, address(attributes), event.pid, event.cpu, -1, PERF_FLAG_FD_CLOEXEC
+            )
+        except OSError as error:
+            tried = f"open perf event (type {event.type}, config {event.config})"
+            raise explained(
+                error, tried, PERF_EVENT_OPEN, subject="perf events of that kind", needs=("CAP_PERFMON",)
+            ) from None
+
+    def perf_event_attach(self, event_fd: int, program_fd: int) -> None:
+        """PERF_EVENT_IOC_SET_BPF."""
+        tried = f"run program (fd {program_fd}) at perf event (fd {event_fd})"
+        _perf_ioctl(event_fd, PERF_EVENT_IOC_SET_BPF, program_fd, tried)
+
+    def perf_event_enable(self, event_fd: int) -> None:
+        """PERF_EVENT_IOC_ENABLE."""
+        _perf_ioctl(event_fd, PERF_EVENT_IOC_ENABLE, 0, f"enable perf event (fd {event_fd})")
+
+    def socket_attach(self, socket_fd: int, program_fd: int | None) -> None:
+        """setsockopt(2)."""
+        tried = f"attach to socket (fd {socket_fd})"
+        option, value = SO_ATTACH_BPF, bytearray((program_fd or 0).to_bytes(4, byteorder))
+        if program_fd is None:
+            tried, option = f"detach from socket (fd {socket_fd})", SO_DETACH_BPF
+        try:
+            call(numbers().setsockopt, socket_fd, SOL_SOCKET, option, address(value), len(value))
+        except OSError as error:
+            raise explained(error, tried, SOCKET_ATTACH) from None
+
+
+def _perf_ioctl(event_fd: int, request: int, argument: int, tried: str) -> None:
+    import fcntl
+
+    try:
+        fcntl.ioctl(event_fd, request, argument)
+    except OSError as error:
+        raise explained(error, tried, PERF_EVENT_ATTACH, needs=("CAP_PERFMON",)) from None
+
+
+def _cookie(request: LinkCreate) -> dict[str, int]:
+    if not request.cookie:
+        return {}
+    is_event = request.attach_type == AttachType.PERF_EVENT
+    return {"perf_event_bpf_cookie" if is_event else "tracing_cookie": request.cookie}
+
+
+def _link_error(error: OSError, request: LinkCreate) -> OSError:
+    tried = f"attach at {request.attach_type.name} of target {request.target}"
+    needs = ("CAP_NET_ADMIN",) if request.attach_type in _NETWORK_LINKS else ("CAP_PERFMON",)
+    subject = f"links for {request.attach_type.name}"
+    if error.errno == _errno.EINVAL and _is_unknown(request):
+        unknown = OSError(_errno.EOPNOTSUPP, "")
+        return explained(unknown, tried, LINK_CREATE, subject=subject)
+    return explained(error, tried, LINK_CREATE, subject=f"{request.attach_type.name} links", needs=needs)
+
+
+def _is_unknown(request: LinkCreate) -> bool:
+    """Return whether EINVAL means that the kernel has no links of this type.
+
+    It gives the same errno for arguments that do not fit. A link to a descriptor that cannot be
+    (-1) is EBADF where the kernel knows perf event links; for the network, the kernel's list of its
+    own functions tells.
+    """
+    if request.attach_type == AttachType.PERF_EVENT:
+        probe = ATTR_LINK_CREATE.pack(
+            prog_fd=request.program_fd, target_fd=0xFFFFFFFF, attach_type=request.attach_type
+        )
+        try:
+            os.close(bpf(Command.LINK_CREATE, probe))
+        except OSError as error:
+            return error.errno == _errno.EINVAL
+        return False
+    function = _LINK_FUNCTIONS.get(request.attach_type)
+    if function is None:
+        return False
+    from ebee.host.kallsyms import has_symbol
+
+    try:
+        return not has_symbol(function)
+    except KernelError:
+        return False

@@ -1,0 +1,109 @@
+"""bpf(2): one command with its attributes."""
+
+from __future__ import annotations
+
+import os
+from typing import cast
+
+from ebee.abi.bpf import Command
+from ebee.abi.layout import Layout, Value
+from ebee.kernel.errors import Operation, explain
+from ebee.kernel.live.syscall import address, call
+from ebee.kernel.live.syscall import numbers as system_calls
+
+
+def bpf(command: Command, attributes: bytearray) -> int:
+    """Call bpf(2) and return its result; what the kernel writes stands in `attributes` afterwards.
+
+    A file descriptor that it returns is close-on-exec: the kernel makes no others.
+
+    Raises:
+        OSError: it failed; only the errno is told.
+    """
+    return call(system_calls().bpf, command, address(attributes), len(attributes))
+
+
+def bpf_explained(
+    command: Command,
+    attributes: bytearray,
+    tried: str,
+    operation: Operation,
+    *,
+    subject: str = "",
+    needs: tuple[str, ...] = (),
+    hint: str | None = None,
+) -> int:
+    """Call bpf(2) and return its result.
+
+    Raises:
+        KernelError: it failed, in words: see `ebee.kernel.errors.explain`.
+    """
+    try:
+        return bpf(command, attributes)
+    except OSError as error:
+        raise explained(error, tried, operation, subject=subject, needs=needs, hint=hint) from None
+
+
+def explained(
+    error: OSError,
+    tried: str,
+    operation: Operation,
+    *,
+    subject: str = "",
+    needs: tuple[str, ...] = (),
+    detail: str = "",
+    hint: str | None = None,
+) -> OSError:
+    """Return the KernelError for an error of a system call."""
+    number = error.errno or 0
+    return explain(
+        number,
+        tried,
+        operation,
+        subject=subject,
+        needs=needs,
+        detail=detail,
+        hint=hint,
+        filtered=is_filtered(number),
+    )
+
+
+def is_filtered(number: int) -> bool | None:
+    """Return whether a seccomp filter refuses bpf(2); None where the errno raises no such question.
+
+    A command that no kernel has is answered with EINVAL by the kernel, and with EPERM by a filter.
+    """
+    from errno import EACCES, EPERM
+
+    if number not in (EPERM, EACCES):
+        return None
+    attributes = bytearray(8)
+    try:
+        call(system_calls().bpf, 0xFFFF, address(attributes), len(attributes))
+    except OSError as error:
+        return error.errno in (EPERM, EACCES)
+    return None
+
+
+def number_of(values: dict[str, Value], name: str) -> int:
+    """Return a number the kernel told, 0 where it is too old to tell it."""
+    return cast("int", values.get(name, 0))
+
+
+def unpacked(layout: Layout, attributes: bytearray) -> dict[str, Value]:
+    """Return what stands in attributes after a command."""
+    return layout.unpack(bytes(attributes))
+
+
+def close(fd: int) -> None:
+    """Close a file descriptor.
+
+    Raises:
+        KernelError: EBADF: it was closed before.
+    """
+    from ebee.kernel.errors import INFO
+
+    try:
+        os.close(fd)
+    except OSError as error:
+        raise explain(error.errno or 0, f"close file descriptor {fd}", INFO) from None

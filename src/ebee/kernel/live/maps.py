@@ -1,0 +1,129 @@
+"""Maps: make, read, write, walk, map into memory."""
+
+from __future__ import annotations
+
+import errno as _errno
+
+from ebee.abi.bpf import OBJ_NAME_LEN, Command
+from ebee.abi.layouts import ATTR_MAP_CREATE, ATTR_MAP_ELEM
+from ebee.errors import MapError
+from ebee.kernel.errors import MAP_ACCESS, MAP_CREATE, MEMORY_MAP, map_needs, map_subject
+from ebee.kernel.live.command import bpf, bpf_explained, explained
+from ebee.kernel.live.syscall import address, buffer
+from ebee.kernel.protocol import MapCreate
+
+# EINVAL of BPF_MAP_CREATE is either: a type that this kernel has not, or sizes that do not fit the
+# type. A map of the same type can tell them apart only for some types, so both are named.
+_EINVAL_HINT = (
+    "either this kernel has no such map type, or the sizes of key and value, max_entries or flags do not fit"
+)
+
+
+class Maps:
+    """The part of the live kernel that does maps."""
+
+    def map_create(self, request: MapCreate) -> int:
+        """BPF_MAP_CREATE."""
+        attributes = ATTR_MAP_CREATE.pack(
+            map_type=request.type,
+            key_size=request.key_size_bytes,
+            value_size=request.value_size_bytes,
+            max_entries=request.max_entries,
+            map_flags=request.flags,
+            inner_map_fd=request.inner_map_fd,
+            numa_node=request.numa_node,
+            map_name=kernel_name(request.name),
+            btf_fd=request.btf_fd,
+            btf_key_type_id=request.btf_key_type_id,
+            btf_value_type_id=request.btf_value_type_id,
+            btf_vmlinux_value_type_id=request.btf_vmlinux_value_type_id,
+            map_extra=request.map_extra,
+        )
+        try:
+            return bpf(Command.MAP_CREATE, attributes)
+        except OSError as error:
+            raise _create_error(error, request) from None
+
+    def map_lookup(self, fd: int, key: bytes, value_size_bytes: int, flags: int = 0) -> bytes | None:
+        """BPF_MAP_LOOKUP_ELEM."""
+        value = buffer(value_size_bytes)
+        attributes = ATTR_MAP_ELEM.pack(map_fd=fd, key=address(key), value=address(value), flags=flags)
+        try:
+            bpf(Command.MAP_LOOKUP_ELEM, attributes)
+        except OSError as error:
+            if error.errno == _errno.ENOENT:
+                return None
+            raise _access_error(error, "look up a key", fd) from None
+        return value.raw
+
+    def map_update(self, fd: int, key: bytes, value: bytes, flags: int = 0) -> None:
+        """BPF_MAP_UPDATE_ELEM."""
+        attributes = ATTR_MAP_ELEM.pack(map_fd=fd, key=address(key), value=address(value), flags=flags)
+        try:
+            bpf(Command.MAP_UPDATE_ELEM, attributes)
+        except OSError as error:
+            raise _access_error(error, "store a value", fd) from None
+
+    def map_delete(self, fd: int, key: bytes) -> bool:
+        """BPF_MAP_DELETE_ELEM."""
+        try:
+            bpf(Command.MAP_DELETE_ELEM, ATTR_MAP_ELEM.pack(map_fd=fd, key=address(key)))
+        except OSError as error:
+            if error.errno == _errno.ENOENT:
+                return False
+            raise _access_error(error, "delete a key", fd) from None
+        return True
+
+    def map_next_key(self, fd: int, key: bytes | None, key_size_bytes: int) -> bytes | None:
+        """BPF_MAP_GET_NEXT_KEY."""
+        following = buffer(key_size_bytes)
+        at = address(key) if key is not None else 0
+        attributes = ATTR_MAP_ELEM.pack(map_fd=fd, key=at, next_key=address(following))
+        try:
+            bpf(Command.MAP_GET_NEXT_KEY, attributes)
+        except OSError as error:
+            if error.errno == _errno.ENOENT:
+                return None
+            raise _access_error(error, "walk the keys", fd) from None
+        return following.raw
+
+    def map_freeze(self, fd: int) -> None:
+        """BPF_MAP_FREEZE."""
+        bpf_explained(Command.MAP_FREEZE, ATTR_MAP_ELEM.pack(map_fd=fd), f"freeze map (fd {fd})", MAP_ACCESS)
+
+    def map_memory(self, fd: int, length_bytes: int, *, writable: bool, offset_bytes: int = 0) -> memoryview:
+        """mmap(2), shared."""
+        # Imported late: it is used by few, and its pages go when the view and all its slices have gone.
+        import mmap
+
+        access = mmap.PROT_READ | (mmap.PROT_WRITE if writable else 0)
+        try:
+            mapped = mmap.mmap(fd, length_bytes, mmap.MAP_SHARED, access, offset=offset_bytes)
+        except (OSError, ValueError) as error:
+            cause = error if isinstance(error, OSError) else OSError(_errno.EINVAL, "")
+            raise explained(cause, f"map memory of map (fd {fd})", MEMORY_MAP) from None
+        return memoryview(mapped)
+
+
+def kernel_name(name: str) -> str:
+    """Return a name as the kernel takes it: at most 15 bytes."""
+    return name.encode()[: OBJ_NAME_LEN - 1].decode(errors="ignore")
+
+
+def _create_error(error: OSError, request: MapCreate) -> OSError:
+    tried = f"create map {request.name}" if request.name else f"create {map_subject(request.type)[:-1]}"
+    if error.errno == _errno.EINVAL:
+        shape = (
+            f"type {map_subject(request.type).split()[0]}, key {request.key_size_bytes} bytes, "
+            f"value {request.value_size_bytes} bytes, max_entries {request.max_entries}, flags {request.flags:#x}"
+        )
+        return MapError(
+            f"{tried}: the kernel does not take {shape} (EINVAL)", errno=_errno.EINVAL, hint=_EINVAL_HINT
+        )
+    return explained(
+        error, tried, MAP_CREATE, subject=map_subject(request.type), needs=map_needs(request.type)
+    )
+
+
+def _access_error(error: OSError, tried: str, fd: int) -> OSError:
+    return explained(error, f"{tried} of map (fd {fd})", MAP_ACCESS)

@@ -1,0 +1,33 @@
+"""mount(2) of the kernel's own file systems."""
+
+from __future__ import annotations
+
+import os
+
+from ebee.errors import KernelError
+from ebee.kernel.errors import MOUNT
+from ebee.kernel.live.command import explained
+from ebee.kernel.live.syscall import address, call, numbers
+
+# The kernel's own file systems that eBPF needs; nothing of a disk or a network.
+FILE_SYSTEMS = frozenset(("bpf", "tracefs", "debugfs", "securityfs"))
+# MS_NOSUID | MS_NODEV | MS_NOEXEC
+_FLAGS = 2 | 4 | 8
+
+
+class Mounting:
+    """The part of the live kernel that mounts."""
+
+    def mount(self, file_system: str, path: str) -> None:
+        """mount(2)."""
+        tried = f"mount {file_system} on {path}"
+        if file_system not in FILE_SYSTEMS:
+            raise KernelError(f"{tried}: expected one of {', '.join(sorted(FILE_SYSTEMS))}")
+        name, target = os.fsencode(file_system) + b"\0", os.fsencode(path) + b"\0"
+        # bpffs gives everybody all rights unless it is told not to.
+        options = b"mode=0700\0" if file_system == "bpf" else b""
+        try:
+            call(numbers().mount, address(name), address(target), address(name), _FLAGS, address(options))
+        except OSError as error:
+            subject = f"file system {file_system}"
+            raise explained(error, tried, MOUNT, subject=subject, needs=("CAP_SYS_ADMIN",)) from None

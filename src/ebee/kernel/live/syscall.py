@@ -1,0 +1,105 @@
+"""System calls by number, and addresses of Python's buffers.
+
+glibc has no bpf(2) and no perf_event_open(2), so they go through syscall(3) by their number on this
+architecture.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno as _errno
+from functools import cache
+from typing import NamedTuple, Protocol
+
+from ebee.errors import NotSupportedError
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_syscall = _libc.syscall
+_syscall.restype = ctypes.c_long
+_MOST_ARGUMENTS = 6
+# Without types ctypes passes 32-bit ints, and addresses lose their upper half.
+_syscall.argtypes = (ctypes.c_long,) * (1 + _MOST_ARGUMENTS)
+
+
+class Buffer(Protocol):
+    """Memory that the kernel may write to: a ctypes array of char."""
+
+    raw: bytes
+
+    def __len__(self) -> int: ...
+
+
+class Numbers(NamedTuple):
+    """The numbers of those system calls that Python's os module lacks."""
+
+    bpf: int
+    perf_event_open: int
+    setsockopt: int
+    mount: int
+    unshare: int
+    setns: int
+
+
+_NUMBERS = {
+    "x86_64": Numbers(bpf=321, perf_event_open=298, setsockopt=54, mount=165, unshare=272, setns=308),
+    "aarch64": Numbers(bpf=280, perf_event_open=241, setsockopt=208, mount=40, unshare=97, setns=268),
+}
+
+
+@cache
+def numbers() -> Numbers:
+    """Return this architecture's numbers.
+
+    Raises:
+        NotSupportedError: ebee does not know the architecture.
+    """
+    from os import uname
+
+    machine = uname().machine
+    known = _NUMBERS.get(machine)
+    if known is None:
+        raise NotSupportedError(
+            f"call the kernel: the architecture is {machine}, expected {' or '.join(_NUMBERS)}"
+        )
+    return known
+
+
+def call(number: int, *arguments: int) -> int:
+    """Make a system call and return its result; signals that interrupt it are dealt with and it goes on.
+
+    Raises:
+        OSError: it failed; the errno is its only content.
+    """
+    padded = arguments + (0,) * (_MOST_ARGUMENTS - len(arguments))
+    while True:
+        result: int = _syscall(number, *padded)
+        if result >= 0:
+            return result
+        number_of_error = ctypes.get_errno()
+        if number_of_error != _errno.EINTR:
+            raise OSError(number_of_error, "")
+
+
+def buffer(size_bytes: int) -> Buffer:
+    """Return zeroed memory that the kernel may write to."""
+    made: Buffer = ctypes.create_string_buffer(size_bytes)
+    return made
+
+
+def address(data: bytes | bytearray | Buffer) -> int:
+    """Return the address of a buffer, 0 for an empty one.
+
+    It holds while the caller keeps the buffer, and keeps a bytearray's size.
+    """
+    if len(data) == 0:
+        return 0
+    if isinstance(data, bytes):
+        return ctypes.cast(data, ctypes.c_void_p).value or 0
+    if isinstance(data, bytearray):
+        return ctypes.addressof(ctypes.c_char.from_buffer(data))
+    return ctypes.addressof(data)  # type: ignore[arg-type]
+
+
+def c_string(data: bytes) -> str:
+    """Return the text up to the first zero byte; bytes that are no UTF-8 stay as surrogates."""
+    return data.split(b"\0", 1)[0].decode("utf-8", "surrogateescape")

@@ -12,7 +12,7 @@ import select
 from collections.abc import AsyncIterator, Iterator
 from typing import NamedTuple
 
-from ebee.errors import GoneError, Notice
+from ebee.errors import GoneError
 from ebee.kernel.protocol import Kernel
 
 _CHUNK_BYTES = 1 << 16
@@ -154,17 +154,10 @@ def open_trace_pipe(kernel: Kernel) -> TracePipe:
         NotPermittedError: reading it needs root.
         NotSupportedError: this kernel has no tracefs.
     """
-    import warnings
-
-    from ebee.host.tracefs import TRACEFS, tracefs_path
+    from ebee.host.tracefs import trace_pipe_path
     from ebee.kernel.errors import explain
 
-    folder = tracefs_path()
-    if folder is None:
-        kernel.mount("tracefs", TRACEFS)
-        warnings.warn(f"mounted tracefs on {TRACEFS}", Notice, stacklevel=3)
-        folder = TRACEFS
-    path = os.path.join(folder, "trace_pipe")
+    path = trace_pipe_path(kernel)
     try:
         return TracePipe(path)
     except OSError as error:

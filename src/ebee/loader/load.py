@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from contextlib import ExitStack
 
 from ebee.abi.bpf import ProgType
-from ebee.btf import Btf
 from ebee.errors import Notice, SpecError
 from ebee.host.kernel_types import kernel_types
 from ebee.kernel.protocol import Kernel
@@ -42,28 +41,14 @@ def load(spec: ObjectSpec, kernel: Kernel, *, programs: Iterable[str] | None = N
         wanted = _wanted(spec, programs)
         btf_fd = _load_types(spec, kernel, resources)
         maps = _create_maps(spec, kernel, btf_fd, resources)
-        types = _LazyTypes()
-        functions = PreparedFunctions(spec, types.get)
-        context = ObjectContext(spec, kernel, maps, btf_fd, types.get, functions)
+        functions = PreparedFunctions(spec, kernel_types)
+        context = ObjectContext(spec, kernel, maps, btf_fd, kernel_types, functions)
         loaded: dict[str, Program] = {}
         for item in wanted:
             loaded[item.name] = load_program(item, context)
             resources.callback(loaded[item.name].close)
         _fill_slots(spec, maps, loaded)
         return LoadedObject(spec, loaded, maps, resources.pop_all())
-
-
-class _LazyTypes:
-    """The kernel's types, opened when the first program asks for them: most never do."""
-
-    def __init__(self) -> None:
-        self._types: Btf | None = None
-        self._asked = False
-
-    def get(self) -> Btf | None:
-        if not self._asked:
-            self._types, self._asked = kernel_types(), True
-        return self._types
 
 
 def _wanted(spec: ObjectSpec, names: Iterable[str] | None) -> list[ProgramSpec]:

@@ -80,6 +80,8 @@ def apply_core_relocations(
 def _apply(instructions: list[Instruction], slot: int, answer: Answer) -> None:
     if not 0 <= slot < len(instructions):
         raise RelocationError(f"slot {slot}, expected one below {len(instructions)}")
+    if answer.poison:
+        raise _Poisoned(answer.poison)
     found = instructions[slot]
     group = found.opcode & CLASS_MASK
     if found.opcode == _WIDE_LOAD:
@@ -137,8 +139,6 @@ def _apply_wide(instructions: list[Instruction], slot: int, answer: Answer) -> N
 
 def _checked(answer: Answer, held: int, mask: int) -> int:
     """Return the new value, once it is sure that the instruction held the old one."""
-    if answer.poison:
-        raise _Poisoned(answer.poison)
     if answer.expected is not None and (held ^ answer.expected) & mask:
         raise RelocationError(
             f"{answer.what}: the instruction holds {held}, expected {answer.expected}",

@@ -1,0 +1,87 @@
+"""Objects from anywhere: an error or a result, never anything else."""
+
+from __future__ import annotations
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ebee.errors import EbeeError
+from ebee.objfile import read_object
+from ebee.relocate import link
+from tests.support.objects import HELLO, compiled, elf_file
+
+_RICH = """
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+struct inner { __uint(type, BPF_MAP_TYPE_ARRAY); __uint(max_entries, 4); __type(key, int); __type(value, long); }
+    one SEC(".maps");
+struct { __uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS); __uint(max_entries, 1); __type(key, int);
+         __array(values, struct inner); } outer SEC(".maps") = { .values = { &one } };
+const volatile int limit = 7;
+static long seen;
+struct task_struct { int pid; } __attribute__((preserve_access_index));
+static __noinline int sub(struct task_struct *task) { seen++; return task->pid + limit; }
+SEC("tp_btf/sched_switch") int it(__u64 *ctx) { return sub((void *)ctx[1]); }
+SEC("xdp") int hello(struct xdp_md *ctx) { bpf_printk("%d", limit); return XDP_PASS; }
+char LICENSE[] SEC("license") = "GPL";
+"""
+
+
+def _read(data: bytes) -> None:
+    """Read, link and look at all there is; only ebee's own errors may come out."""
+    try:
+        spec = read_object(data, "hostile.o")
+        for program in spec.programs.values():
+            link(program.function, spec.functions)
+        for variable in spec.variables.values():
+            _ = variable.value
+    except EbeeError as error:
+        assert str(error)
+        assert "\n" not in str(error)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.data())
+def test_a_real_object_with_bytes_changed_gives_an_error_or_a_spec(data: st.DataObject) -> None:
+    """Any few bytes of a real object may be anything."""
+    text = data.draw(st.sampled_from([HELLO, _RICH]))
+    broken = bytearray(compiled(text, "hostile.bpf.c"))
+    for _ in range(data.draw(st.integers(1, 6))):
+        place = data.draw(st.integers(0, len(broken) - 1))
+        broken[place] = data.draw(st.sampled_from([0, 1, 0x7F, 0x80, 0xFF]) | st.integers(0, 255))
+    _read(bytes(broken))
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.sampled_from([HELLO, _RICH]), st.floats(0, 1))
+def test_a_real_object_cut_short_gives_an_error_or_a_spec(text: str, part: float) -> None:
+    """A download that broke off is an object, too."""
+    whole = compiled(text, "hostile.bpf.c")
+    _read(whole[: int(len(whole) * part)])
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from([".maps", ".BTF", ".BTF.ext", "xdp", ".text", "license", ".bss", ".rodata", ".symtab"]),
+            st.integers(0, 12),
+            st.integers(0, 7),
+            st.binary(max_size=80),
+        ),
+        max_size=6,
+    )
+)
+def test_sections_of_any_kind_with_any_bytes_give_an_error_or_a_spec(
+    sections: list[tuple[str, int, int, bytes]],
+) -> None:
+    """The names mean what they mean, whatever stands in them."""
+    _read(elf_file(sections))
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.binary(max_size=400))
+def test_any_bytes_give_an_error_or_a_spec(data: bytes) -> None:
+    """So does a file of nothing in particular, with and without the magic number."""
+    _read(data)
+    _read(b"\x7fELF\x02\x01\x01" + data)

@@ -521,7 +521,7 @@ def helper_definition(helper: Helper) -> str:
 
 def program_type(text: str) -> str:
     """Return a type or parameter as programs know it."""
-    text = re.sub(r"\bstruct bpf_map\b", "void", text)
+    text = re.sub(r"\bstruct bpf_map\b", "void", text).replace("size_t", "unsigned long")
     text = re.sub(r"\b([us](?:8|16|32|64))\b", r"__\1", text)
     return re.sub(r"\bstruct (\w+)", lambda m: "struct " + PROGRAM_TYPES.get(m[1], m[1]), text)
 

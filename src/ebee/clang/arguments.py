@@ -107,7 +107,8 @@ def clang_words(
 
 def _input_words(unit: Unit, options: CompileOptions) -> list[str]:
     if unit.path is not None:
-        return ["--", unit.path]
+        # zig's clang knows no `--`, so a name that looks like an option is written as a path.
+        return [f"./{unit.path}" if unit.path.startswith("-") else unit.path]
     words = []
     if unit.folder != ".":
         # A text from standard input would have its "…" looked for in the current folder.

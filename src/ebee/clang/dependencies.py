@@ -45,7 +45,7 @@ def facts_of(
     for path in users:
         mark = fingerprint(path)
         # The source's bytes are part of the entry's name, so it may be as young as it likes.
-        if mark is None or not (path == main or _is_settled(path, started_ns)):
+        if mark is None or not (path in {main, f"./{main}"} or _is_settled(path, started_ns)):
             return None
         facts.append(Fact(path, mark))
     places = list(dict.fromkeys([*user_folders, *(os.path.dirname(path) or "." for path in users)]))

@@ -129,11 +129,13 @@ def _missing_header(match: re.Match[str], context: Context) -> str:
             "include <linux/bpf.h> and the kernel's other user-space headers instead, "
             f"or put a vmlinux.h beside {os.path.basename(context.source.path)}"
         )
-    near = did_you_mean(name, _header_names(os.path.dirname(name), context))
-    if near is not None or name.startswith("bpf/"):
-        return near or "ebee has bpf_helpers.h, bpf_endian.h, bpf_tracing.h and bpf_core_read.h under <bpf/…>"
     if name in {"stdio.h", "stdlib.h", "string.h", "unistd.h"}:
         return f"BPF has no C library: remove the include of {name}; __builtin_memcpy and the like remain"
+    near = did_you_mean(name, _header_names(os.path.dirname(name), context))
+    if near is not None:
+        return near
+    if name.startswith("bpf/"):
+        return "ebee has bpf_helpers.h, bpf_endian.h, bpf_tracing.h and bpf_core_read.h under <bpf/…>"
     return "name the folder that holds it with -I"
 
 

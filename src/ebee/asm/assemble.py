@@ -75,7 +75,7 @@ class _Assembler:
     def __init__(self, source: SourceText) -> None:
         self._source = source
         self._instructions: list[Instruction] = []
-        self._labels: dict[str, int] = {}
+        self._labels: dict[str, tuple[int, int]] = {}  # slot, line
         self._pending: list[_Pending] = []
         self._errors: list[SourceError] = []
 
@@ -111,16 +111,19 @@ class _Assembler:
         """Take the labels and slot numbers at the start of a line; return where they end."""
         start = 0
         while (prefix := _patterns().prefix.match(line, start, stop)) is not None:
-            name = prefix["label"]
-            if name in self._labels:
-                from ebee.asm.cursor import Cursor
-
-                cursor = Cursor(self._source, number, start, stop)
-                cursor.fail("expected a label that is not there already")
-            if name is not None:
-                self._labels[name] = len(self._instructions)
+            if prefix["label"] is not None:
+                self._label(prefix["label"], number, start, stop)
             start = prefix.end()
         return start
+
+    def _label(self, name: str, number: int, start: int, stop: int) -> None:
+        slot, line = self._labels.setdefault(name, (len(self._instructions), number))
+        if line != number or slot != len(self._instructions):
+            from ebee.asm.cursor import Cursor
+
+            cursor = Cursor(self._source, number, start, stop)
+            message = f"the label '{name}' is on line {line} already"
+            raise cursor.error(ParseError, message, cursor.token, "give one of the two another name")
 
     def _statement(self, number: int, start: int, stop: int, opcode: int | None) -> None:
         from ebee.asm.cursor import Cursor
@@ -142,7 +145,7 @@ class _Assembler:
         slot, (name, field), cursor = pending
         instruction = self._instructions[slot]
         if name.text in self._labels:
-            distance = self._labels[name.text] - (slot + 1)
+            distance = self._labels[name.text][0] - (slot + 1)
             if field == "call":
                 instruction = instruction._replace(src=PseudoCall.CALL, imm=distance)
             else:
@@ -163,13 +166,13 @@ class _Assembler:
         return helpers[name.text]
 
 
-_CALL_HINT = "a dump names kernel functions that a program reaches only by way of a helper: call that helper"
+_CALL_HINT = "a loaded program's dump names kernel functions that stand in for helpers: write the helper"
 
 
 def _with_distance(instruction: Instruction, distance: int, pending: _Pending) -> Instruction:
     name, field = pending.reference
     if field == "offset" and not -(1 << 15) <= distance < 1 << 15:
-        message = f"'{name.text}' is {distance:+d} slots away, expected at most 16 bits of distance"
+        message = f"'{name.text}' is {distance:+d} slots away, expected at most 32767"
         raise pending.cursor.error(ParseError, message, name, "gotol reaches 32 bits far (kernel 6.6)")
     return instruction._replace(**{field: distance})
 

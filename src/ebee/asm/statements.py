@@ -36,7 +36,7 @@ from ebee.asm.opcodes import (
     Size,
     Source,
 )
-from ebee.errors import TypeMismatchError
+from ebee.errors import ParseError, TypeMismatchError
 from ebee.text import did_you_mean
 
 _ALU_BY_SIGN = {sign: operation for operation, sign in ALU_SIGNS.items() if operation != Alu.MOV}
@@ -336,7 +336,9 @@ def _move(cursor: Cursor, target: Register, wide: bool) -> Statement:
         cursor.next()
         return _one(_NARROW_SOURCES[token.text](cursor, target))
     if target.letter == "w":
-        cursor.fail("expected a register w0 to w10, a number, -w or (s8)w for 32 bits")
+        name = f"w{target.number}"
+        expected = f"expected a register w0 to w10, a number, -{name} or (s8){name} for 32 bits"
+        cursor.fail(expected, hint=f"loads name 64-bit registers: write 'r{target.number}'")
     return _move_64(cursor, target)
 
 
@@ -443,7 +445,8 @@ def _load(cursor: Cursor, target: Register) -> Instruction:
 
 def _load_packet(cursor: Cursor, target: Register, size: int, signed: bool) -> Instruction:
     if target.number or signed or size == Size.DW:
-        cursor.fail("expected r0 and one of the types u32, u16, u8 for a load from a packet")
+        message = "a load from a packet goes to r0 and has one of the types u32, u16, u8"
+        raise cursor.error(ParseError, message, cursor.token, None)
     cursor.expect("skb", "[")
     if _is_like_register(cursor.token):
         source = _register(cursor, "r").number
@@ -499,7 +502,8 @@ def _fetching_atomic(cursor: Cursor, target: Register) -> Instruction:
     else:
         expected_target = source = _register(cursor, "r").number
     if target.number != expected_target:
-        cursor.fail(f"expected the old value to go to r{expected_target}", token=name)
+        message = f"the old value goes to r{target.number}, expected r{expected_target}"
+        raise cursor.error(ParseError, message, name, f"write 'r{expected_target} = {name.text}…'")
     cursor.expect(")")
     return _atomic(memory, operation, source)
 

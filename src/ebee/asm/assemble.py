@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from ebee.asm.helpers import helper_ids
 from ebee.asm.instruction import Instruction
@@ -27,19 +27,15 @@ _DUMP_EXTRA = rf"\s*(?:[A-Za-z_].*\)\s*:|{_SLOT_BYTES}(?: {_SLOT_BYTES})?)\s*$"
 _COMMENT = r";|//"
 
 
-class _Patterns(NamedTuple):
-    prefix: re.Pattern[str]
-    opcode: re.Pattern[str]
-    dump_extra: re.Pattern[str]
-    comment: re.Pattern[str]
-
-
-class _Pending(NamedTuple):
+class _Pending:
     """An instruction that waits for the labels to be known."""
 
-    slot: int
-    reference: Reference
-    cursor: Cursor
+    __slots__ = ("cursor", "reference", "slot")
+
+    def __init__(self, slot: int, reference: Reference, cursor: Cursor) -> None:
+        self.slot = slot
+        self.reference = reference
+        self.cursor = cursor
 
 
 def assemble(text: str, path: str = "<asm>") -> list[Instruction]:
@@ -95,13 +91,12 @@ class _Assembler:
         return self._instructions
 
     def _line(self, number: int, line: str) -> None:
-        patterns = _patterns()
-        comment = patterns.comment.search(line)
+        comment = _pattern(_COMMENT).search(line)
         stop = comment.start() if comment else len(line)
-        if patterns.dump_extra.match(line[:stop]):
+        if _pattern(_DUMP_EXTRA).match(line[:stop]):
             return
         start = self._labels_before(number, line, stop)
-        prefix = patterns.opcode.match(line, start, stop)
+        prefix = _pattern(_OPCODE).match(line, start, stop)
         if prefix is not None:
             start = prefix.end()
         if line[start:stop].strip() or prefix is not None:
@@ -110,7 +105,7 @@ class _Assembler:
     def _labels_before(self, number: int, line: str, stop: int) -> int:
         """Take the labels and slot numbers at the start of a line; return where they end."""
         start = 0
-        while (prefix := _patterns().prefix.match(line, start, stop)) is not None:
+        while (prefix := _pattern(_PREFIX).match(line, start, stop)) is not None:
             if prefix["label"] is not None:
                 self._label(prefix["label"], number, start, stop)
             start = prefix.end()
@@ -142,7 +137,7 @@ class _Assembler:
 
     def _resolve(self, pending: _Pending) -> None:
         """Put a label's distance, or a helper's id, into an instruction."""
-        slot, (name, field), cursor = pending
+        slot, cursor, (name, field) = pending.slot, pending.cursor, pending.reference
         instruction = self._instructions[slot]
         if name.text in self._labels:
             distance = self._labels[name.text][0] - (slot + 1)
@@ -186,7 +181,7 @@ def _joined(errors: list[SourceError]) -> SourceError:
 
 
 @cache
-def _patterns() -> _Patterns:
+def _pattern(expression: str) -> re.Pattern[str]:
     import re
 
-    return _Patterns(*map(re.compile, (_PREFIX, _OPCODE, _DUMP_EXTRA, _COMMENT)))
+    return re.compile(expression)

@@ -23,7 +23,9 @@ class SourceText:
     def line(self, number: int) -> str | None:
         """Return line `number`, counted from 1, without its line end; None past the last."""
         if self._lines is None:
-            self._lines = self.text.splitlines()
+            # As compilers count: str.splitlines() would also cut at form feeds and their kin.
+            text = self.text.replace("\r\n", "\n").replace("\r", "\n")
+            self._lines = text.removesuffix("\n").split("\n") if text else []
         return self._lines[number - 1] if 1 <= number <= len(self._lines) else None
 
 

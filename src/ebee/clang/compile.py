@@ -137,10 +137,17 @@ def _key_parts(job: _Job) -> Iterator[bytes]:
     yield __version__.encode()
     yield job.toolchain.identity.encode("utf-8", "surrogateescape")
     yield _own_headers_identity()
-    yield os.fsencode(os.getcwd())
+    yield _current_folder()
     for word in job.words:
         yield word.encode("utf-8", "surrogateescape")
     yield job.unit.data
+
+
+def _current_folder() -> bytes:
+    try:
+        return os.getcwdb()
+    except OSError:  # it was removed; then no relative name leads anywhere
+        return b""
 
 
 def _own_headers_identity() -> bytes:

@@ -21,6 +21,7 @@ class Toolchain(NamedTuple):
     Attributes:
         command: the words that start clang, an absolute path first.
         flags: what this compiler needs before anything else.
+        builtin_headers: the folder of `stddef.h` and the like; None where clang finds it itself.
         headers: the folder that holds one folder of kernel headers per architecture; None
             where the system's own headers are used.
         library: the wheel's `lib` folder, whose files never change while `identity` stays; or None.
@@ -29,6 +30,7 @@ class Toolchain(NamedTuple):
 
     command: tuple[str, ...]
     flags: tuple[str, ...]
+    builtin_headers: str | None
     headers: str | None
     library: str | None
     identity: str
@@ -44,7 +46,7 @@ class Toolchain(NamedTuple):
         """
         if self.headers is None:
             return (OWN_INCLUDE, *_system_folders())
-        own = () if self.library is None or "-nostdinc" not in self.flags else (_builtin(self.library),)
+        builtin = () if self.builtin_headers is None else (self.builtin_headers,)
         found = [os.path.join(self.headers, name) for name in architecture_folders]
         for folder in found:
             if not os.path.isdir(folder):
@@ -52,7 +54,7 @@ class Toolchain(NamedTuple):
                     f"looking for kernel headers: {folder} is missing, expected the ziglang package's",
                     hint="install the ziglang version that ebee asks for: pip install --force-reinstall ebee",
                 )
-        return (OWN_INCLUDE, *own, *found)
+        return (OWN_INCLUDE, *builtin, *found)
 
 
 def find_toolchain(environ: Mapping[str, str] | None = None) -> Toolchain:
@@ -82,7 +84,8 @@ def _of_wheel(wheel: str) -> Toolchain:
     library = os.path.join(wheel, "lib")
     # No configuration file of the system's may change what the same source gives.
     flags = ("--no-default-config", "-nostdinc", "-resource-dir", library)
-    return Toolchain((zig, "clang"), flags, _kernel_headers(library), library, _identity(zig))
+    builtin = os.path.join(library, "include")
+    return Toolchain((zig, "clang"), flags, builtin, _kernel_headers(library), library, _identity(zig))
 
 
 def _named(clang: str, wheel: str | None) -> Toolchain:
@@ -90,7 +93,7 @@ def _named(clang: str, wheel: str | None) -> Toolchain:
     library = None if wheel is None else os.path.join(wheel, "lib")
     headers = None if library is None else _kernel_headers(library)
     identity = _identity(clang) if wheel is None else _identity(clang) + _identity(os.path.join(wheel, "zig"))
-    return Toolchain((clang,), ("-nostdlibinc",), headers, library, identity)
+    return Toolchain((clang,), ("-nostdlibinc",), None, headers, library, identity)
 
 
 def _wheel_folder() -> str | None:
@@ -144,10 +147,6 @@ def _identity(path: str) -> str:
 
 def _kernel_headers(library: str) -> str:
     return os.path.join(library, "libc", "include")
-
-
-def _builtin(library: str) -> str:
-    return os.path.join(library, "include")
 
 
 def _system_folders() -> tuple[str, ...]:

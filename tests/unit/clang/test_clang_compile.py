@@ -111,6 +111,23 @@ def test_variables_that_steer_other_compilers_change_nothing(
     assert compile_c("a.c").data
 
 
+def test_a_current_folder_that_was_removed_does_no_harm(
+    write: Write, workspace: Path, tmp_path: Path
+) -> None:
+    path = write("hello.bpf.c", HELLO)
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    os.chdir(gone)
+    gone.rmdir()
+    try:
+        assert compile_c(path).data
+        assert compile_c(SourceText("<text>", HELLO)).data
+        with pytest.raises(SpecError, match=r"^compiling x\.c: no such file, expected a C source file$"):
+            compile_c("x.c")
+    finally:
+        os.chdir(workspace)
+
+
 def test_a_name_that_begins_with_a_dash_or_holds_spaces_is_a_name(write: Write) -> None:
     write("-o it.c", HELLO)
     assert compile_c("-o it.c").data

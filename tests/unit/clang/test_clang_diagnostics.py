@@ -53,6 +53,11 @@ def test_a_place_past_the_end_of_the_text_has_no_line() -> None:
     assert _one("a.c:99:5: error: wrong") == Diagnostic("wrong", span=Span("a.c", 99, 5))
 
 
+def test_a_form_feed_begins_no_line_as_in_clang() -> None:
+    source = SourceText("a.c", "int x;\r\n\fint y;\nint z;\n")
+    assert _one("a.c:3:5: error: wrong", source).source_line == "int z;"
+
+
 def test_a_message_may_have_a_line_only_or_no_place() -> None:
     assert _one("a.c:2: warning: odd").span == Span("a.c", 2)
     assert _one("clang-14: error: odd") == Diagnostic("odd")

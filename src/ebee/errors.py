@@ -23,12 +23,14 @@
 `str(error)` is always one line. `error.hint` says what to do, `error.details()` gives all there is
 to say: the line, the hint, and what the class carries besides (places, the verifier's log).
 
-What is no error but must not happen in silence is a Notice, given by `warnings.warn`.
+What is no error but must not happen in silence is a Notice, given by `notify`.
 """
 
 from __future__ import annotations
 
 import errno as _errno
+import sys
+import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -38,6 +40,14 @@ if TYPE_CHECKING:
 
 class Notice(UserWarning):
     """What ebee does unasked and says aloud: a file system mounted, a device that is down."""
+
+
+def notify(message: str) -> None:
+    """Give a Notice, as a warning at the line of whoever called into ebee."""
+    depth, frame = 2, sys._getframe(1)
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("ebee."):
+        depth, frame = depth + 1, frame.f_back
+    warnings.warn(message, Notice, stacklevel=depth)
 
 
 class EbeeError(Exception):

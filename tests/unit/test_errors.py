@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ebee import errors
+from ebee.kernel.protocol import NetDevice
 from ebee.source import Diagnostic, Span
 
 
@@ -49,3 +50,13 @@ def test_details_hold_the_hint_the_place_and_the_log() -> None:
 def test_str_is_the_one_line(cls: type[errors.EbeeError]) -> None:
     """Hints and logs never get into `str()`."""
     assert str(cls("one line", hint="a hint")) == "one line"
+
+
+def test_a_notice_points_at_the_line_that_called_into_ebee() -> None:
+    """Whoever reads the warning sees his own line, not one of ebee's."""
+    from ebee.links.devices import warn_if_down
+
+    with pytest.warns(errors.Notice) as caught:
+        warn_if_down(NetDevice(1, "veth7", up=False))
+    assert str(caught[0].message) == "veth7 is down: no packet will arrive until `ip link set veth7 up`"
+    assert caught[0].filename == __file__

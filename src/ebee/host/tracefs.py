@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import os
 import re
-import warnings
 from typing import NamedTuple
 
-from ebee.errors import AttachError, EbeeError, KernelError, Notice
+from ebee.errors import AttachError, EbeeError, KernelError, notify
 from ebee.host.mounts import USUAL_PLACES, mounted_at
 from ebee.kernel.protocol import Kernel
 
@@ -61,7 +60,7 @@ def ensure_tracefs(kernel: Kernel) -> str:
     if found is not None:
         return found
     kernel.mount("tracefs", USUAL)
-    warnings.warn(f"mounted tracefs on {USUAL}", Notice, stacklevel=3)
+    notify(f"mounted tracefs on {USUAL}")
     return USUAL
 
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import warnings
-
-from ebee.errors import AttachError, Notice
+from ebee.errors import AttachError, notify
 from ebee.kernel.protocol import Kernel, NetDevice
 from ebee.spec import AttachPoint
 from ebee.text import did_you_mean
@@ -30,8 +28,4 @@ def find_device(kernel: Kernel, program: str, point: AttachPoint) -> NetDevice:
 def warn_if_down(device: NetDevice) -> None:
     """Say that nothing will arrive at an interface that is down."""
     if not device.up:
-        warnings.warn(
-            f"{device.name} is down: no packet will arrive until `ip link set {device.name} up`",
-            Notice,
-            stacklevel=2,
-        )
+        notify(f"{device.name} is down: no packet will arrive until `ip link set {device.name} up`")

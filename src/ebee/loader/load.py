@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable
 from contextlib import ExitStack
 
 from ebee.abi.bpf import ProgType
-from ebee.errors import Notice, SpecError
+from ebee.errors import SpecError, notify
 from ebee.host.kernel_types import kernel_types
 from ebee.kernel.protocol import Kernel
 from ebee.loader.code import ObjectContext, PreparedFunctions, load_program
@@ -93,11 +92,7 @@ def _load_types(spec: ObjectSpec, kernel: Kernel, resources: ExitStack) -> int:
         return 0
     answer = kernel.btf_load(spec.btf_data, log_size_bytes=1 << 16)
     complaint = next((line for line in reversed(answer.log.splitlines()) if line.strip()), "no reason given")
-    warnings.warn(
-        f"object {spec.name}: this kernel does not take its types, so listings show none ({complaint})",
-        Notice,
-        stacklevel=4,
-    )
+    notify(f"object {spec.name}: this kernel does not take its types, so listings show none ({complaint})")
     return 0
 
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-import warnings
 
-from ebee.errors import KernelError, Notice
+from ebee.errors import KernelError, notify
 from ebee.host.mounts import bpffs_holding, file_system_of
 from ebee.kernel.protocol import Kernel, ObjectKind
 
@@ -72,7 +71,7 @@ def ensure_bpffs(kernel: Kernel, folder: str) -> None:
     inside = folder == BPFFS or folder.startswith(BPFFS + "/")
     if inside and os.path.isdir(BPFFS) and bpffs_holding(BPFFS) is None:
         kernel.mount("bpf", BPFFS)
-        warnings.warn(f"mounted bpffs on {BPFFS}", Notice, stacklevel=3)
+        notify(f"mounted bpffs on {BPFFS}")
 
 
 def _neighbours(path: str) -> str | None:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ebee.abi.bpf import ProgType
-from ebee.errors import FormatError, Notice, SpecError
+from ebee.errors import FormatError, SpecError, notify
 from ebee.events import TracePipe
 from ebee.kernel.protocol import Kernel
 from ebee.links import Link
@@ -47,7 +46,7 @@ def open_spec(source: Source) -> ObjectSpec:
 
         spec, complaints = compile_object(path)
         for complaint in complaints:
-            warnings.warn(complaint.render(), Notice, stacklevel=3)
+            notify(complaint.render())
         return spec
     return read_object(_read(path), path)
 
@@ -166,7 +165,7 @@ def attach_points(
         elif program.type in _ON_DEVICES:
             if device is None:
                 raise SpecError(
-                    f"attach {name}: programs of type {program.type.name} go on an interface, and none is named",
+                    f"attach {name}: programs of type {program.type.name} go on an interface, none is named",
                     hint="name one: --dev eth0",
                 )
             family = xdp_family if program.type is ProgType.XDP else _ON_DEVICES[program.type]

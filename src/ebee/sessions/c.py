@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack
+from time import monotonic, sleep
 from typing import Any
 
 from ebee.abi.bpf import ProgType
 from ebee.errors import FormatError, SpecError, notify
-from ebee.events import TracePipe
+from ebee.events import TraceLine, TracePipe
 from ebee.kernel.protocol import Kernel
 from ebee.links import Link
 from ebee.loader import LoadedObject
@@ -179,15 +181,74 @@ def attach_points(
     return points
 
 
-def attach_all(loaded: LoadedObject, points: Mapping[str, AttachPoint]) -> list[Link]:
-    """Attach programs to their places; when one fails, those before it are detached again."""
-    links: list[Link] = []
-    try:
-        for name, point in points.items():
-            link = loaded.programs[name].attach(point)
-            links.append(link)
-    except BaseException:
-        for link in reversed(links):
+class Running:
+    """A loaded object whose programs are attached, and the lines that they print.
+
+    Attributes:
+        loaded: programs, maps and variables.
+        links: in the order they were attached.
+    """
+
+    def __init__(self, loaded: LoadedObject, links: list[Link], pipe: TracePipe | None) -> None:
+        self.loaded = loaded
+        self.links = links
+        self._pipe = pipe
+
+    @property
+    def prints(self) -> bool:
+        """Whether any program writes to the trace pipe."""
+        return self._pipe is not None
+
+    def lines(self, duration_s: float | None = None) -> Iterator[TraceLine]:
+        """Go through what the programs print as it comes, for ever or for so long.
+
+        The pipe is one for the machine: lines of other programs come, too.
+        """
+        end_s = None if duration_s is None else monotonic() + duration_s
+        while True:
+            left_s = None if end_s is None else end_s - monotonic()
+            if self._pipe is None:
+                sleep(3600 if left_s is None else max(0.0, left_s))
+            elif self._pipe.wait(left_s):
+                yield from self._pipe.read_available()
+            if end_s is not None and monotonic() >= end_s:
+                return
+
+    def close(self) -> None:
+        """Detach everything and give it back. Closing twice does nothing."""
+        for link in reversed(self.links):
             link.close()
-        raise
-    return links
+        if self._pipe is not None:
+            self._pipe.close()
+        self.loaded.close()
+
+    def __enter__(self) -> Running:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def start(
+    spec: ObjectSpec, *, device: str | None = None, xdp_family: str = "xdp", kernel: Kernel | None = None
+) -> Running:
+    """Load an object, attach all its programs, and listen to what they print.
+
+    Args:
+        device: the interface for programs that go on one.
+        xdp_family: `xdp`, `xdpdrv`, `xdpgeneric` or `xdpoffload`.
+
+    Raises: what `load`, `attach_points` and attaching raise; nothing stays attached then.
+    """
+    kernel = kernel or running_kernel()
+    with ExitStack() as undo:
+        loaded = undo.enter_context(load_spec(spec, kernel))
+        points = attach_points(loaded, device=device, xdp_family=xdp_family)
+        pipe = None
+        if prints(spec):
+            pipe = undo.enter_context(trace_pipe(kernel=kernel))
+            while pipe.read_available():
+                pass  # what others printed before this began
+        links = [undo.enter_context(loaded.programs[name].attach(point)) for name, point in points.items()]
+        undo.pop_all()
+        return Running(loaded, links, pipe)

@@ -186,8 +186,10 @@ class Matcher:
         for target in self.targets:
             for other in target.find_all(essential_name(wanted.name)):
                 found = target.type(other)
-                if found.kind is not Kind.FUNC:
-                    return f"the kernel has no {_title(self.local, type_id)}, but a {_title(target, other)}"
+                if found.kind in (Kind.TYPEDEF, *COMPOSITES, *ENUMS):
+                    word = "typedef " if found.kind is Kind.TYPEDEF else ""
+                    there = f"{word}{_title(target, other)}"
+                    return f"the kernel has no {_title(self.local, type_id)}, but a {there}"
         return f"the kernel has no {_title(self.local, type_id)}"
 
     def _candidates_of(self, type_id: int, what: str) -> list[tuple[Btf, int]]:
@@ -510,8 +512,9 @@ def _spelled(btf: Btf, type_id: int) -> str:
     _, found = btf.resolve(type_id)
     if found.kind in _KEYWORDS:
         return f"{_KEYWORDS[found.kind]} {found.name}" if found.name else f"a {_KEYWORDS[found.kind]}"
-    kinds = {Kind.PTR: "a pointer", Kind.ARRAY: f"an array of {found.length}"}
-    return kinds.get(found.kind, f"{found.name or found.kind.name.lower()}")
+    if found.kind is Kind.ARRAY:
+        return f"an array of {_title(btf, found.type_id)}"
+    return "a pointer" if found.kind is Kind.PTR else found.name or found.kind.name.lower()
 
 
 def _no_member(target: Btf, type_id: int, name: str) -> str:

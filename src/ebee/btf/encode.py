@@ -76,9 +76,8 @@ def encode(types: Iterable[Type], *, strings: bytes = b"\0", byte_order: ByteOrd
         try:
             words.extend(_words(item, pool))
         except OverflowError:
-            raise SpecError(
-                f"BTF: type {type_id} ({item.name or item.kind.name}) does not fit its fields"
-            ) from None
+            what = item.name or item.kind.name.lower()
+            raise SpecError(f"BTF: type {type_id} ({what}) has numbers too large for the format") from None
     if byte_order != sys.byteorder:
         words.byteswap()
     return _section(words.tobytes(), bytes(pool.data), byte_order)

@@ -27,6 +27,7 @@ from ebee.text import did_you_mean
 
 _DEEPEST = 32
 _LARGEST_BYTES = 1 << 32
+_LARGEST_INT_BYTES = 16
 _INT_FORMATS = {1: "b", 2: "h", 4: "i", 8: "q"}
 _FLOAT_FORMATS = {2: "e", 4: "f", 8: "d"}
 
@@ -191,6 +192,8 @@ def _make(btf: Btf, found: Type, depth: int) -> Codec:
 
 
 def _integer(size_bytes: int, signed: bool, order: ByteOrder) -> Codec:
+    if size_bytes > _LARGEST_INT_BYTES:
+        raise FormatError(f"BTF: an integer of {size_bytes} bytes, expected at most {_LARGEST_INT_BYTES}")
     low, high = _bounds(8 * size_bytes, signed)
 
     def encode(value: Any, path: str) -> bytes:

@@ -94,7 +94,7 @@ def clang_words(
     """
     words = [*toolchain.command, *toolchain.flags, "-target", _TARGETS[options.byte_order]]
     words += [f"-mcpu={options.cpu}", f"-O{options.optimisation}", *_MESSAGE_FLAGS]
-    words += [f"-D__TARGET_ARCH_{macro}", *(f"-D{define}" for define in options.defines)]
+    words += [f"-D{macro}", *(f"-D{define}" for define in options.defines)]
     if options.debug:
         words += ["-g", "-fdebug-compilation-dir=.", *_renamed_headers(toolchain)]
     words += [f"-I{folder}" for folder in options.include_folders]
@@ -111,8 +111,9 @@ def _input_words(unit: Unit, options: CompileOptions) -> list[str]:
         return [f"./{unit.path}" if unit.path.startswith("-") else unit.path]
     words = []
     if unit.folder != ".":
-        # A text from standard input would have its "…" looked for in the current folder.
-        words.append(f"-working-directory={os.path.abspath(unit.folder)}")
+        # A text from standard input would have its "…" looked for in the current folder first. So
+        # clang works where no header can be, and finds what lies beside the text by -iquote.
+        words += ["-working-directory=/proc/self/fdinfo", "-iquote", os.path.abspath(unit.folder)]
     words.append(f"-ffile-prefix-map=<stdin>={unit.source.path}")
     if options.debug and not _has_line_directive(unit.source.text):
         # No file holds this text, so the lines that BTF quotes have to come from clang's memory.
@@ -133,13 +134,13 @@ def _renamed_headers(toolchain: Toolchain) -> list[str]:
 
 
 def rooted(unit: Unit, options: CompileOptions) -> CompileOptions:
-    """Return options whose folders mean the same when clang works in the unit's folder."""
+    """Return options whose folders mean the same when clang does not work in the current folder."""
     if unit.path is not None or unit.folder == ".":
         return options
     arguments = []
     words = iter(options.arguments)
     for word in words:
-        flag = _folder_flag(word)
+        flag = _folder_flag(word) or ("-include" if word == "-include" else None)
         if flag is not None:
             arguments += [flag, os.path.abspath(word.removeprefix(flag) or next(words, "."))]
         else:

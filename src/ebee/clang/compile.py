@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from ebee.abi.arch import by_name, host
 from ebee.clang.arguments import CompileOptions, check_options, clang_words, is_tracked, rooted, user_folders
 from ebee.clang.cache import Cache, Entry, digest, is_stable, open_cache
 from ebee.clang.process import Finished, run_compiler
@@ -66,6 +67,7 @@ def compile_c(
     Raises:
         ParseError, UnknownNameError, TypeMismatchError, UnsupportedConstructError: clang found
             errors in the text; `.diagnostics` has all of them, warnings included.
+        NotSupportedError: ebee has no tables for the architecture.
         SpecError: there is no such file, it is no C source, or an option cannot be.
         ToolError: there is no compiler, it crashed, or took longer than `options.timeout_s`.
     """
@@ -82,9 +84,9 @@ def compile_c(
 
 
 def _prepare(unit: Unit, options: CompileOptions, toolchain: Toolchain) -> _Job:
-    macro, folders = _architecture(options.architecture)
-    system_folders = toolchain.include_folders(folders)
-    words = clang_words(unit, options, toolchain, macro, system_folders)
+    arch = host() if options.architecture is None else by_name(options.architecture)
+    system_folders = toolchain.include_folders((arch.include_folder, "any-linux-any"))
+    words = clang_words(unit, options, toolchain, arch.target_macro, system_folders)
     return _Job(unit, options, toolchain, system_folders, words)
 
 
@@ -200,19 +202,3 @@ def _searched(job: _Job) -> list[str]:
 
 def _text(messages: bytes) -> str:
     return messages.decode("utf-8", "replace")
-
-
-def _architecture(machine: str | None) -> tuple[str, tuple[str, ...]]:
-    """Return the suffix of __TARGET_ARCH_ and the wheel's header folders of a machine."""
-    table = {
-        "x86_64": ("x86", "x86-linux-any"),
-        "aarch64": ("arm64", "aarch64-linux-any"),
-    }
-    machine = machine or os.uname().machine
-    if machine not in table:
-        raise SpecError(
-            f"compile options: architecture {machine!r}, expected one of {', '.join(table)}",
-            hint="name the machine the program will run on",
-        )
-    macro, folder = table[machine]
-    return macro, (folder, "any-linux-any")

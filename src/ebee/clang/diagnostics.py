@@ -8,6 +8,7 @@ import stat
 from collections.abc import Callable, Iterator, Sequence
 
 from ebee.clang.hints import Advice, Context, advise
+from ebee.clang.toolchain import OWN_INCLUDE
 from ebee.errors import (
     ParseError,
     SourceError,
@@ -39,6 +40,7 @@ _IDLE_NOTES = (
     "could not determine the original source location",
     "diagnostic msg:",
     "include the header <",
+    "(skipping ",
 )
 # Placeless errors that only repeat that there were errors.
 _IDLE_ERRORS = ("clang frontend command failed", "too many errors emitted")
@@ -123,12 +125,18 @@ def _grouped(records: Iterator[Diagnostic]) -> list[Diagnostic]:
         if record.severity == "include":
             includes.append(record._replace(severity="note"))
         elif record.severity == "note":
-            if grouped and not record.message.startswith(_IDLE_NOTES):
+            if grouped and not _is_idle(record):
                 grouped[-1] = grouped[-1]._replace(notes=(*grouped[-1].notes, record))
         elif not record.message.startswith(_IDLE_ERRORS):
             grouped.append(record._replace(notes=tuple(includes)))
             includes = []
     return grouped
+
+
+def _is_idle(note: Diagnostic) -> bool:
+    """Tell whether a note helps nobody; how our own macros are made does not either."""
+    inside = note.span is not None and note.span.path.startswith(OWN_INCLUDE)
+    return inside or note.message.startswith(_IDLE_NOTES)
 
 
 def _placed(

@@ -197,7 +197,8 @@ def _unknown_type(match: re.Match[str], context: Context) -> str | None:
 
 
 def _incomplete(match: re.Match[str], context: Context) -> str | None:
-    header = _HEADERS.get(match["name"])
+    name = match["name"].removeprefix("const ").removeprefix("volatile ").rstrip(" *")
+    header = _HEADERS.get(name)
     return None if header is None else f"#include <{header}>"
 
 

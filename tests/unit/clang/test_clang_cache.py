@@ -86,6 +86,30 @@ def test_a_header_that_appears_earlier_in_the_search_path_misses(write: Write, b
     assert two.data != one.data
 
 
+def test_a_nested_header_named_through_its_parent_folder_can_be_hidden(write: Write) -> None:
+    write("lib/value.h", "#define VALUE 1\n")
+    write("lib/deep/outer.h", '#include "../value.h"\n')
+    write("first/deep/other.h", "")
+    write("sub/a.c", "#include <deep/outer.h>\nint value = VALUE;\n")
+    options = CompileOptions(include_folders=("first/deep", "lib"))
+    for source in ("sub/a.c", SourceText("sub/text.c", Path("sub/a.c").read_text())):
+        compile_c(source, options=options)
+        assert compile_c(source, options=options).from_cache
+    write("first/deep/deep/outer.h", "#define VALUE 2\n")
+    assert not compile_c("sub/a.c", options=options).from_cache
+
+
+def test_a_header_beside_a_text_in_memory_is_watched(write: Write) -> None:
+    write("sub/value.h", "#define VALUE 1\n")
+    source = SourceText("sub/text.c", INCLUDING)
+    one = compile_c(source)
+    assert compile_c(source).from_cache
+    write("sub/value.h", "#define VALUE 2\n")
+    two = compile_c(source)
+    assert not two.from_cache
+    assert two.data != one.data
+
+
 def test_a_header_that_hides_one_of_the_compilers_misses(write: Write) -> None:
     write("include/other.h", "")
     write("hello.bpf.c", HELLO)

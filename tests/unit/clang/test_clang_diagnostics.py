@@ -76,6 +76,11 @@ def test_notes_belong_to_the_message_before_them() -> None:
     assert [note.headline() for note in found.notes] == ["a.c:2:2: declared here"]
 
 
+def test_how_our_own_macros_are_made_is_left_out() -> None:
+    found = _one(f"a.c:1:1: error: wrong\n{OWN_INCLUDE}/bpf/bpf_tracing.h:1:1: note: expanded from macro 'X'")
+    assert found.notes == ()
+
+
 def test_a_note_without_a_message_is_left_out() -> None:
     assert parse_messages("a.c:1:1: note: alone", SOURCE) == ()
 
@@ -114,6 +119,7 @@ def test_the_same_hint_is_given_once() -> None:
         ("use of undeclared identifier 'XDP_PASS'", "#include <linux/bpf.h>"),
         ("use of undeclared identifier 'IPPROTO_TCP'", "#include <linux/in.h>"),
         ("incomplete definition of type 'struct iphdr'", "#include <linux/ip.h>"),
+        ("incomplete definition of type 'const struct pt_regs'", "#include <linux/ptrace.h>"),
         ("call to undeclared function 'bpf_htons'; ISO C99", "#include <bpf/bpf_endian.h>"),
         (
             "call to undeclared library function 'printf' with type 'int (const char *, ...)'; ISO C99",

@@ -88,6 +88,8 @@ def test_nobody_compiles_in_a_folder_that_cannot_be_written(tmp_path: Path, home
         environ = {"PATH": os.environ["PATH"], "PYTHONPATH": PYTHONPATH}
         environ |= {} if home is None else {"HOME": home}
         words = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--no-new-privs"]
+        if subprocess.run([*words, sys.executable, "-c", "import ebee"], env=environ, check=False).returncode:
+            pytest.skip("this Python or this copy of ebee lies where nobody may not read")
         finished = subprocess.run(
             [*words, sys.executable, "-c", COMPILE, "hello.bpf.c"],
             cwd=folder,

@@ -50,6 +50,9 @@ class Operation(NamedTuple):
     findings: Mapping[int, Finding] = _NO_FINDINGS
 
 
+ANYTHING = Operation()
+"""An operation whose errnos mean what they always mean."""
+
 _GONE_FD = Finding("the file descriptor is not of that kind, or was closed")
 _NO_MEMORY = Finding(
     "the kernel has no memory for it", "make it smaller, or raise the memory limit of this cgroup"
@@ -234,6 +237,15 @@ NETLINK = Operation(
         _errno.EBADF: _GONE_FD,
     },
 )
+DEVICE = Operation(
+    unsupported=(_errno.ENOSYS, _errno.EOPNOTSUPP, ENOTSUPP),
+    findings={
+        _errno.EEXIST: Finding("a device of that name is there already", "choose another name"),
+        _errno.ENODEV: Finding("there is no such device"),
+        _errno.EINVAL: Finding("the kernel does not take these arguments"),
+        _errno.ERANGE: Finding("the name is too long", "a device's name has at most 15 characters"),
+    },
+)
 MOUNT = Operation(
     unsupported=(_errno.ENOSYS, _errno.ENODEV),
     findings={
@@ -356,7 +368,7 @@ def _name(numbers: type[ProgType] | type[MapType], number: int) -> str:
 def explain(
     number: int,
     tried: str,
-    operation: Operation,
+    operation: Operation = ANYTHING,
     *,
     subject: str = "",
     needs: Sequence[str] = (),
@@ -422,7 +434,7 @@ def _denied(
     if cause is None:
         if not certain:
             return None
-        cause = _policy(subject, facts)
+        cause = _policy(subject, facts) if needs or subject else _by_user(number, facts)
     return NotPermittedError(f"{tried}: {cause.found} ({_symbol(number)})", errno=number, hint=cause.hint)
 
 
@@ -452,6 +464,13 @@ def _missing(missing: list[str], rights: Rights) -> Finding:
         options = " ".join(f"--cap-add {name.removeprefix('CAP_')}" for name in missing)
         return Finding(found, f"the container was started without it: docker run {options}")
     return Finding(found, "run it as root (sudo), or give it the capability: setcap or AmbientCapabilities=")
+
+
+def _by_user(number: int, rights: Rights) -> Finding:
+    """Return the finding for what depends on whose it is rather than on a capability known here."""
+    if rights.user_id:
+        return Finding(f"not permitted to user {rights.user_id}", "run it as root (sudo)")
+    return Finding(_strerror(number), "the owner, the mount options or a security module say no")
 
 
 def _policy(subject: str, rights: Rights) -> Finding:

@@ -243,9 +243,22 @@ class NetDevice(NamedTuple):
     xdp: tuple[XdpState, ...] = ()
 
 
+class TcAction(NamedTuple):
+    """An action of a filter that runs a BPF program."""
+
+    name: str
+    program_id: int
+
+
 class TcFilter(NamedTuple):
-    """A classifier or action that runs a BPF program: where it hangs (`parent` and `kind`, such as
-    `clsact/ingress`), its handle, priority and protocol, the program's name and id."""
+    """A classifier that runs a BPF program.
+
+    Attributes:
+        parent, kind: where it hangs: a handle, and `clsact/ingress`, `clsact/egress` or the kind of
+            the qdisc or class, such as `htb`.
+        protocol: ETH_P_*.
+        actions: those that run BPF programs of their own.
+    """
 
     ifindex: int
     parent: int
@@ -255,6 +268,7 @@ class TcFilter(NamedTuple):
     protocol: int
     name: str
     program_id: int
+    actions: tuple[TcAction, ...] = ()
 
 
 class Kernel(Protocol):
@@ -363,8 +377,11 @@ class Kernel(Protocol):
     def net_devices(self) -> list[NetDevice]:
         """RTM_GETLINK: the interfaces of this network namespace with the XDP programs on them."""
 
-    def xdp_attach(self, ifindex: int, program_fd: int, flags: int) -> None:
-        """RTM_SETLINK with IFLA_XDP; a program_fd of -1 detaches. Flags are XDP_FLAGS_*."""
+    def xdp_attach(self, ifindex: int, program_fd: int, flags: int, expected_fd: int | None = None) -> None:
+        """RTM_SETLINK with IFLA_XDP; a program_fd of -1 detaches. Flags are XDP_FLAGS_*.
+
+        With an `expected_fd` only if that program is there now (since 5.7); -1 expects none.
+        """
 
     def tc_filters(self, ifindex: int) -> list[TcFilter]:
         """RTM_GETTFILTER below every qdisc and class of an interface: those that run a BPF program."""

@@ -10,13 +10,14 @@ from ebee.kernel.live.attach import Attaching
 from ebee.kernel.live.command import close
 from ebee.kernel.live.maps import Maps
 from ebee.kernel.live.mounts import Mounting
+from ebee.kernel.live.network import Network
 from ebee.kernel.live.objects import Objects
 from ebee.kernel.live.programs import Programs
 
 __all__ = ["LiveKernel"]
 
 
-class LiveKernel(Programs, Maps, Objects, Attaching, Mounting):
+class LiveKernel(Programs, Maps, Objects, Attaching, Network, Mounting):
     """The running kernel."""
 
     label = "live"

@@ -160,13 +160,19 @@ def _cookie(request: LinkCreate) -> dict[str, int]:
 
 
 def _link_error(error: OSError, request: LinkCreate) -> OSError:
-    tried = f"attach at {request.attach_type.name} of target {request.target}"
+    noun = "device" if request.attach_type in _NETWORK_LINKS else "file descriptor"
+    tried = f"attach to {request.attach_type.name} of {noun} {request.target}"
     needs = ("CAP_NET_ADMIN",) if request.attach_type in _NETWORK_LINKS else ("CAP_PERFMON",)
     subject = f"links for {request.attach_type.name}"
     if error.errno == _errno.EINVAL and _is_unknown(request):
         unknown = OSError(_errno.EOPNOTSUPP, "")
         return explained(unknown, tried, LINK_CREATE, subject=subject)
-    return explained(error, tried, LINK_CREATE, subject=f"{request.attach_type.name} links", needs=needs)
+    refused = explained(error, tried, LINK_CREATE, subject=subject, needs=needs)
+    if request.attach_type == AttachType.XDP:
+        from ebee.kernel.live.network import xdp_error
+
+        return xdp_error(refused, tried.rpartition(" ")[0], request.target, request.flags)
+    return refused
 
 
 def _is_unknown(request: LinkCreate) -> bool:

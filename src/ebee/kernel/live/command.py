@@ -7,6 +7,7 @@ from typing import cast
 
 from ebee.abi.bpf import Command
 from ebee.abi.layout import Layout, Value
+from ebee.errors import KernelError
 from ebee.kernel.errors import Operation, explain
 from ebee.kernel.live.syscall import address, call
 from ebee.kernel.live.syscall import numbers as system_calls
@@ -53,7 +54,7 @@ def explained(
     needs: tuple[str, ...] = (),
     detail: str = "",
     hint: str | None = None,
-) -> OSError:
+) -> KernelError:
     """Return the KernelError for an error of a system call."""
     number = error.errno or 0
     return explain(

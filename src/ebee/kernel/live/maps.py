@@ -115,7 +115,8 @@ def _create_error(error: OSError, request: MapCreate) -> OSError:
     if error.errno == _errno.EINVAL:
         shape = (
             f"type {map_subject(request.type).split()[0]}, key {request.key_size_bytes} bytes, "
-            f"value {request.value_size_bytes} bytes, max_entries {request.max_entries}, flags {request.flags:#x}"
+            f"value {request.value_size_bytes} bytes, max_entries {request.max_entries}, "
+            f"flags {request.flags:#x}"
         )
         return MapError(
             f"{tried}: the kernel does not take {shape} (EINVAL)", errno=_errno.EINVAL, hint=_EINVAL_HINT

@@ -89,7 +89,10 @@ class Objects:
         """BPF_OBJ_PIN."""
         raw = _path(path)
         attributes = ATTR_OBJ.pack(pathname=address(raw), bpf_fd=fd)
-        bpf_explained(Command.OBJ_PIN, attributes, f"pin at {path}", PIN)
+        try:
+            bpf(Command.OBJ_PIN, attributes)
+        except OSError as error:
+            raise _pin_error(error, path) from None
 
     def open_pin(self, path: str, flags: int = 0) -> int:
         """BPF_OBJ_GET."""
@@ -179,6 +182,27 @@ class Objects:
 def kind_noun(kind: ObjectKind) -> str:
     """Return a kind as it is called in a sentence."""
     return "BTF" if kind is ObjectKind.BTF else kind.value
+
+
+def _pin_error(error: OSError, path: str) -> KernelError:
+    """Return the error of a pin: the kernel says EPERM of another file system and of a dot alike."""
+    if error.errno == _errno.EPERM:
+        from ebee.host.mounts import bpffs_holding, file_system_of
+
+        tried, folder = f"pin at {path}", os.path.dirname(path) or "."
+        if bpffs_holding(folder) is None:
+            return KernelError(
+                f"{tried}: {folder} is on {file_system_of(folder)}, expected bpffs (EPERM)",
+                errno=_errno.EPERM,
+                hint=f"use a path below /sys/fs/bpf, or mount it there: mount -t bpf bpf {folder}",
+            )
+        if "." in os.path.basename(path):
+            return KernelError(
+                f"{tried}: the name holds a dot, which bpffs does not take (EPERM)",
+                errno=_errno.EPERM,
+                hint="use an underscore",
+            )
+    return explained(error, f"pin at {path}", PIN)
 
 
 def _plural(kind: ObjectKind) -> str:

@@ -94,7 +94,7 @@ def address(data: bytes | bytearray | Buffer) -> int:
     if len(data) == 0:
         return 0
     if isinstance(data, bytes):
-        return ctypes.cast(data, ctypes.c_void_p).value or 0
+        return ctypes.cast(ctypes.c_char_p(data), ctypes.c_void_p).value or 0
     if isinstance(data, bytearray):
         return ctypes.addressof(ctypes.c_char.from_buffer(data))
     return ctypes.addressof(data)  # type: ignore[arg-type]

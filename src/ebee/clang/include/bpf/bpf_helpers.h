@@ -6,7 +6,7 @@
 #if !defined(__VMLINUX_H__) && !defined(__VMLINUX_H) && !defined(__VMLINUX_X86_H__) && \
 	!defined(__VMLINUX_ARM64_H__) && !defined(__LINUX_BPF_H__) && !defined(_UAPI__LINUX_BPF_H__) && \
 	!defined(_LINUX_TYPES_H) && !defined(_UAPI_LINUX_TYPES_H) && !defined(BPF_OWN_TYPES)
-#error "<bpf/...> headers need the kernel's types: put #include <linux/bpf.h> or #include \"vmlinux.h\" above them (define BPF_OWN_TYPES if the program declares __u32 and its like itself)"
+#error "<bpf/...> headers need the types of the kernel: put #include <linux/bpf.h> or <vmlinux.h> above them (or define BPF_OWN_TYPES where the program declares __u32 and its like itself)"
 #else
 
 #include "bpf_helper_defs.h"

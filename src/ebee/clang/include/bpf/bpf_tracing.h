@@ -217,29 +217,28 @@ struct pt_regs;
 #define PT_REGS_IP_CORE(x) ___bpf_reg_core(x, ip)
 
 /* Not every architecture passes so many arguments in registers. */
-#define ___bpf_pragma(text) _Pragma(#text)
-#define ___bpf_no_register(number) \
-	({ ___bpf_pragma(GCC error "argument number on the stack: this architecture passes fewer in registers") 0l; })
+#define ___bpf_no_register \
+	({ _Pragma("GCC error \"this architecture passes fewer arguments in registers: read this one from the stack\"") 0l; })
 #ifdef ___bpf_reg_parm6
 #define PT_REGS_PARM6(x) ___bpf_reg(x, parm6)
 #define PT_REGS_PARM6_CORE(x) ___bpf_reg_core(x, parm6)
 #else
-#define PT_REGS_PARM6(x) ___bpf_no_register(6)
-#define PT_REGS_PARM6_CORE(x) ___bpf_no_register(6)
+#define PT_REGS_PARM6(x) ___bpf_no_register
+#define PT_REGS_PARM6_CORE(x) ___bpf_no_register
 #endif
 #ifdef ___bpf_reg_parm7
 #define PT_REGS_PARM7(x) ___bpf_reg(x, parm7)
 #define PT_REGS_PARM7_CORE(x) ___bpf_reg_core(x, parm7)
 #else
-#define PT_REGS_PARM7(x) ___bpf_no_register(7)
-#define PT_REGS_PARM7_CORE(x) ___bpf_no_register(7)
+#define PT_REGS_PARM7(x) ___bpf_no_register
+#define PT_REGS_PARM7_CORE(x) ___bpf_no_register
 #endif
 #ifdef ___bpf_reg_parm8
 #define PT_REGS_PARM8(x) ___bpf_reg(x, parm8)
 #define PT_REGS_PARM8_CORE(x) ___bpf_reg_core(x, parm8)
 #else
-#define PT_REGS_PARM8(x) ___bpf_no_register(8)
-#define PT_REGS_PARM8_CORE(x) ___bpf_no_register(8)
+#define PT_REGS_PARM8(x) ___bpf_no_register
+#define PT_REGS_PARM8_CORE(x) ___bpf_no_register
 #endif
 
 /* The first argument of a system call shares its register with the result, so the kernel keeps a

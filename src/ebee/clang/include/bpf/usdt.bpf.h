@@ -116,7 +116,7 @@ __weak __hidden int bpf_usdt_arg_size(struct pt_regs *ctx, __u64 arg_num)
 	if (!spec)
 		return -3;
 	arg = __bpf_usdt_arg_spec_of(spec, arg_num);
-	return arg ? (64 - arg->arg_bitshift) / 8 : -2;
+	return arg ? (64 - arg->arg_bitshift) >> 3 : -2;
 }
 
 /* Stores an argument's value, widened to 64 bits by its sign. Returns 0, or -2 (ENOENT) where the

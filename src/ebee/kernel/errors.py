@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ebee.abi.bpf import AttachType, MapType, ProgType
 from ebee.errors import AttachError, KernelError, MapError, NotPermittedError, NotSupportedError
+from ebee.kernel.operations import Operation
 
 if TYPE_CHECKING:
     from ebee.host.rights import Rights
@@ -36,8 +37,8 @@ class Finding(NamedTuple):
 _NO_FINDINGS: Mapping[int, Finding] = MappingProxyType({})
 
 
-class Operation(NamedTuple):
-    """One thing that is asked of the kernel, and what its errnos mean.
+class Meaning(NamedTuple):
+    """What the errnos of one operation mean.
 
     Attributes:
         error: the class of errors that have no class of their own.
@@ -50,15 +51,13 @@ class Operation(NamedTuple):
     findings: Mapping[int, Finding] = _NO_FINDINGS
 
 
-ANYTHING = Operation()
-"""An operation whose errnos mean what they always mean."""
-
+_ANYTHING = Meaning()
 _GONE_FD = Finding("the file descriptor is not of that kind, or was closed")
 _NO_MEMORY = Finding(
     "the kernel has no memory for it", "make it smaller, or raise the memory limit of this cgroup"
 )
 
-PROGRAM_LOAD = Operation(
+_PROGRAM_LOAD = Meaning(
     unsupported=(_errno.ENOSYS, _errno.EOPNOTSUPP, ENOTSUPP),
     findings={
         _errno.E2BIG: Finding(
@@ -70,19 +69,19 @@ PROGRAM_LOAD = Operation(
         _errno.EAGAIN: Finding("the verifier was interrupted", "try again"),
     },
 )
-BTF_LOAD = Operation(
+_BTF_LOAD = Meaning(
     unsupported=(_errno.ENOSYS,),
     findings={_errno.E2BIG: Finding("the BTF is larger than this kernel takes"), _errno.ENOMEM: _NO_MEMORY},
 )
-TEST_RUN = Operation(
+_TEST_RUN = Meaning(
     unsupported=(_errno.ENOSYS, _errno.EOPNOTSUPP, ENOTSUPP),
     findings={
         _errno.ENOSPC: Finding("the program's output is longer than the room for it"),
         _errno.EFAULT: Finding("the packet is shorter than the kernel needs", "give at least 14 bytes"),
     },
 )
-QUERY = Operation(unsupported=(_errno.ENOSYS, _errno.EINVAL))
-MAP_CREATE = Operation(
+_QUERY = Meaning(unsupported=(_errno.ENOSYS, _errno.EINVAL))
+_MAP_CREATE = Meaning(
     MapError,
     findings={
         _errno.E2BIG: Finding(
@@ -94,7 +93,7 @@ MAP_CREATE = Operation(
         _errno.EBADF: _GONE_FD,
     },
 )
-MAP_ACCESS = Operation(
+_MAP_ACCESS = Meaning(
     MapError,
     unsupported=(_errno.ENOSYS, _errno.EOPNOTSUPP, ENOTSUPP),
     findings={
@@ -114,8 +113,8 @@ MAP_ACCESS = Operation(
         ),
     },
 )
-OPEN_ID = Operation(findings={_errno.EAGAIN: Finding("it is being made or removed", "try again")})
-PIN = Operation(
+_OPEN_ID = Meaning(findings={_errno.EAGAIN: Finding("it is being made or removed", "try again")})
+_PIN = Meaning(
     findings={
         _errno.EEXIST: Finding("the name is taken", "choose another name, or remove the file"),
         _errno.ENOENT: Finding("the folder is not there", "make it first with mkdir"),
@@ -131,7 +130,7 @@ PIN = Operation(
         _errno.EBADF: _GONE_FD,
     }
 )
-OPEN_PIN = Operation(
+_OPEN_PIN = Meaning(
     findings={
         _errno.ENOENT: Finding("there is no such file", "list what is pinned with: ls -R /sys/fs/bpf"),
         _errno.EACCES: Finding("it is a file, but nothing is pinned there; or its permissions say no"),
@@ -139,8 +138,8 @@ OPEN_PIN = Operation(
         _errno.EINVAL: Finding("the flags do not fit what is pinned there"),
     }
 )
-INFO = Operation(findings={_errno.EBADF: _GONE_FD, _errno.EINVAL: Finding("it is not of that kind")})
-RAW_TRACEPOINT = Operation(
+_INFO = Meaning(findings={_errno.EBADF: _GONE_FD, _errno.EINVAL: Finding("it is not of that kind")})
+_RAW_TRACEPOINT = Meaning(
     AttachError,
     findings={
         _errno.ENOENT: Finding("there is no such raw tracepoint"),
@@ -151,7 +150,7 @@ RAW_TRACEPOINT = Operation(
         _errno.E2BIG: Finding("the program reads or writes beyond the tracepoint's arguments"),
     },
 )
-LINK_CREATE = Operation(
+_LINK_CREATE = Meaning(
     AttachError,
     unsupported=(_errno.ENOSYS, _errno.EOPNOTSUPP, ENOTSUPP),
     findings={
@@ -164,7 +163,7 @@ LINK_CREATE = Operation(
         _errno.E2BIG: Finding("no more programs go there"),
     },
 )
-LINK_UPDATE = Operation(
+_LINK_UPDATE = Meaning(
     AttachError,
     unsupported=(_errno.ENOSYS, _errno.EOPNOTSUPP, ENOTSUPP),
     findings={
@@ -174,7 +173,7 @@ LINK_UPDATE = Operation(
         _errno.EBADF: _GONE_FD,
     },
 )
-LINK_DETACH = Operation(
+_LINK_DETACH = Meaning(
     AttachError,
     unsupported=(_errno.ENOSYS,),
     findings={
@@ -187,7 +186,7 @@ LINK_DETACH = Operation(
         _errno.EBADF: _GONE_FD,
     },
 )
-PERF_EVENT_OPEN = Operation(
+_PERF_EVENT_OPEN = Meaning(
     AttachError,
     unsupported=(_errno.ENOSYS, _errno.EOPNOTSUPP),
     findings={
@@ -201,7 +200,7 @@ PERF_EVENT_OPEN = Operation(
         _errno.EBUSY: Finding("the event is used exclusively by somebody else"),
     },
 )
-PERF_EVENT_ATTACH = Operation(
+_PERF_EVENT_ATTACH = Meaning(
     AttachError,
     findings={
         _errno.EEXIST: Finding("a program is attached to this event already"),
@@ -211,7 +210,7 @@ PERF_EVENT_ATTACH = Operation(
         _errno.EBADF: _GONE_FD,
     },
 )
-SOCKET_ATTACH = Operation(
+_SOCKET_ATTACH = Meaning(
     AttachError,
     findings={
         _errno.ENOENT: Finding("no program is attached to the socket"),
@@ -222,7 +221,7 @@ SOCKET_ATTACH = Operation(
         _errno.EBADF: _GONE_FD,
     },
 )
-NETLINK = Operation(
+_NETLINK = Meaning(
     AttachError,
     unsupported=(_errno.ENOSYS, _errno.EOPNOTSUPP, ENOTSUPP, _errno.EPROTONOSUPPORT),
     findings={
@@ -237,7 +236,7 @@ NETLINK = Operation(
         _errno.EBADF: _GONE_FD,
     },
 )
-DEVICE = Operation(
+_DEVICE = Meaning(
     unsupported=(_errno.ENOSYS, _errno.EOPNOTSUPP, ENOTSUPP),
     findings={
         _errno.EEXIST: Finding("a device of that name is there already", "choose another name"),
@@ -246,7 +245,7 @@ DEVICE = Operation(
         _errno.ERANGE: Finding("the name is too long", "a device's name has at most 15 characters"),
     },
 )
-MOUNT = Operation(
+_MOUNT = Meaning(
     unsupported=(_errno.ENOSYS, _errno.ENODEV),
     findings={
         _errno.ENOENT: Finding("the folder is not there", "make it first with mkdir"),
@@ -254,11 +253,11 @@ MOUNT = Operation(
         _errno.ENOTDIR: Finding("it is not a folder"),
     },
 )
-NAMESPACE = Operation(
+_NAMESPACE = Meaning(
     unsupported=(_errno.ENOSYS, _errno.EINVAL),
     findings={_errno.ENOSPC: Finding("there are as many namespaces as user.max_net_namespaces allows")},
 )
-MEMORY_MAP = Operation(
+_MEMORY_MAP = Meaning(
     MapError,
     unsupported=(_errno.ENOSYS, _errno.ENODEV, ENOTSUPP),
     findings={
@@ -270,6 +269,33 @@ MEMORY_MAP = Operation(
         ),
         _errno.EACCES: Finding("the descriptor does not allow that access", error=MapError),
     },
+)
+MEANINGS: Mapping[Operation, Meaning] = MappingProxyType(
+    {
+        Operation.ANYTHING: _ANYTHING,
+        Operation.PROGRAM_LOAD: _PROGRAM_LOAD,
+        Operation.BTF_LOAD: _BTF_LOAD,
+        Operation.TEST_RUN: _TEST_RUN,
+        Operation.QUERY: _QUERY,
+        Operation.MAP_CREATE: _MAP_CREATE,
+        Operation.MAP_ACCESS: _MAP_ACCESS,
+        Operation.OPEN_ID: _OPEN_ID,
+        Operation.PIN: _PIN,
+        Operation.OPEN_PIN: _OPEN_PIN,
+        Operation.INFO: _INFO,
+        Operation.RAW_TRACEPOINT: _RAW_TRACEPOINT,
+        Operation.LINK_CREATE: _LINK_CREATE,
+        Operation.LINK_UPDATE: _LINK_UPDATE,
+        Operation.LINK_DETACH: _LINK_DETACH,
+        Operation.PERF_EVENT_OPEN: _PERF_EVENT_OPEN,
+        Operation.PERF_EVENT_ATTACH: _PERF_EVENT_ATTACH,
+        Operation.SOCKET_ATTACH: _SOCKET_ATTACH,
+        Operation.NETLINK: _NETLINK,
+        Operation.DEVICE: _DEVICE,
+        Operation.MOUNT: _MOUNT,
+        Operation.NAMESPACE: _NAMESPACE,
+        Operation.MEMORY_MAP: _MEMORY_MAP,
+    }
 )
 
 
@@ -368,7 +394,7 @@ def _name(numbers: type[ProgType] | type[MapType], number: int) -> str:
 def explain(
     number: int,
     tried: str,
-    operation: Operation = ANYTHING,
+    operation: Operation = Operation.ANYTHING,
     *,
     subject: str = "",
     needs: Sequence[str] = (),
@@ -382,7 +408,7 @@ def explain(
     Args:
         number: the errno.
         tried: what was tried, with the name of what it was tried on: `load program hello`.
-        operation: one of this module's operations.
+        operation: what kind of thing was tried; its table says what errnos mean there.
         subject: what the kernel was asked for, in the plural: `fentry programs`; it stands in
             "this kernel has no ..." and "policy of this kernel refuses ...".
         needs: the capabilities that the operation takes; CAP_SYS_ADMIN stands for CAP_BPF,
@@ -392,15 +418,16 @@ def explain(
         rights: facts of this process; read when they are needed and not given.
         filtered: whether a seccomp filter is known to refuse the system call.
     """
-    finding = operation.findings.get(number)
+    meaning = MEANINGS[operation]
+    finding = meaning.findings.get(number)
     if number in (_errno.EPERM, _errno.EACCES):
         denied = _denied(number, tried, subject, needs, rights, filtered, certain=finding is None)
         if denied is not None:
             return denied
-    if finding is None and number in operation.unsupported:
+    if finding is None and number in meaning.unsupported:
         return _unsupported(number, tried, subject, detail, hint)
     finding = finding or Finding(_strerror(number))
-    error = finding.error or operation.error
+    error = finding.error or meaning.error
     found = detail or finding.found
     return error(f"{tried}: {found} ({_symbol(number)})", errno=number, hint=hint or finding.hint)
 

@@ -16,17 +16,9 @@ from ebee.abi.layouts import (
     PERF_EVENT_ATTR,
 )
 from ebee.errors import KernelError
-from ebee.kernel.errors import (
-    LINK_CREATE,
-    LINK_DETACH,
-    LINK_UPDATE,
-    PERF_EVENT_ATTACH,
-    PERF_EVENT_OPEN,
-    RAW_TRACEPOINT,
-    SOCKET_ATTACH,
-)
 from ebee.kernel.live.command import bpf, bpf_explained, explained
 from ebee.kernel.live.syscall import address, call, numbers
+from ebee.kernel.operations import Operation
 from ebee.kernel.protocol import LinkCreate, PerfEvent
 
 PERF_FLAG_FD_CLOEXEC = 8
@@ -56,7 +48,7 @@ class Attaching:
             Command.RAW_TRACEPOINT_OPEN,
             attributes,
             f"attach to {what}",
-            RAW_TRACEPOINT,
+            Operation.RAW_TRACEPOINT,
             needs=("CAP_PERFMON",),
         )
 
@@ -78,7 +70,10 @@ class Attaching:
         """BPF_LINK_UPDATE."""
         attributes = ATTR_LINK_UPDATE.pack(link_fd=link_fd, new_prog_fd=program_fd)
         bpf_explained(
-            Command.LINK_UPDATE, attributes, f"put another program into link (fd {link_fd})", LINK_UPDATE
+            Command.LINK_UPDATE,
+            attributes,
+            f"put another program into link (fd {link_fd})",
+            Operation.LINK_UPDATE,
         )
 
     def link_detach(self, link_fd: int) -> None:
@@ -87,7 +82,7 @@ class Attaching:
             Command.LINK_DETACH,
             ATTR_LINK_DETACH.pack(link_fd=link_fd),
             f"detach link (fd {link_fd})",
-            LINK_DETACH,
+            Operation.LINK_DETACH,
         )
 
     def iterator_create(self, link_fd: int) -> int:
@@ -96,7 +91,7 @@ class Attaching:
             Command.ITER_CREATE,
             ATTR_ITER_CREATE.pack(link_fd=link_fd),
             f"read iterator (fd {link_fd})",
-            LINK_CREATE,
+            Operation.LINK_CREATE,
         )
 
     def perf_event_open(self, event: PerfEvent) -> int:
@@ -119,7 +114,11 @@ class Attaching:
         except OSError as error:
             tried = f"open perf event (type {event.type}, config {event.config})"
             raise explained(
-                error, tried, PERF_EVENT_OPEN, subject="perf events of that kind", needs=("CAP_PERFMON",)
+                error,
+                tried,
+                Operation.PERF_EVENT_OPEN,
+                subject="perf events of that kind",
+                needs=("CAP_PERFMON",),
             ) from None
 
     def perf_event_attach(self, event_fd: int, program_fd: int) -> None:
@@ -140,7 +139,7 @@ class Attaching:
         try:
             call(numbers().setsockopt, socket_fd, SOL_SOCKET, option, address(value), len(value))
         except OSError as error:
-            raise explained(error, tried, SOCKET_ATTACH) from None
+            raise explained(error, tried, Operation.SOCKET_ATTACH) from None
 
 
 def _perf_ioctl(event_fd: int, request: int, argument: int, tried: str) -> None:
@@ -149,7 +148,7 @@ def _perf_ioctl(event_fd: int, request: int, argument: int, tried: str) -> None:
     try:
         fcntl.ioctl(event_fd, request, argument)
     except OSError as error:
-        raise explained(error, tried, PERF_EVENT_ATTACH, needs=("CAP_PERFMON",)) from None
+        raise explained(error, tried, Operation.PERF_EVENT_ATTACH, needs=("CAP_PERFMON",)) from None
 
 
 def _cookie(request: LinkCreate) -> dict[str, int]:
@@ -166,8 +165,8 @@ def _link_error(error: OSError, request: LinkCreate) -> OSError:
     subject = f"links for {request.attach_type.name}"
     if error.errno == _errno.EINVAL and _is_unknown(request):
         unknown = OSError(_errno.EOPNOTSUPP, "")
-        return explained(unknown, tried, LINK_CREATE, subject=subject)
-    refused = explained(error, tried, LINK_CREATE, subject=subject, needs=needs)
+        return explained(unknown, tried, Operation.LINK_CREATE, subject=subject)
+    refused = explained(error, tried, Operation.LINK_CREATE, subject=subject, needs=needs)
     if request.attach_type == AttachType.XDP:
         from ebee.kernel.live.network import xdp_error
 

@@ -8,9 +8,9 @@ from typing import cast
 from ebee.abi.bpf import Command
 from ebee.abi.layout import Layout, Value
 from ebee.errors import KernelError
-from ebee.kernel.errors import Operation, explain
 from ebee.kernel.live.syscall import address, call
 from ebee.kernel.live.syscall import numbers as system_calls
+from ebee.kernel.operations import Operation
 
 
 def bpf(command: Command, attributes: bytearray) -> int:
@@ -56,6 +56,8 @@ def explained(
     hint: str | None = None,
 ) -> KernelError:
     """Return the KernelError for an error of a system call."""
+    from ebee.kernel.errors import explain
+
     number = error.errno or 0
     return explain(
         number,
@@ -102,9 +104,7 @@ def close(fd: int) -> None:
     Raises:
         KernelError: EBADF: it was closed before.
     """
-    from ebee.kernel.errors import INFO
-
     try:
         os.close(fd)
     except OSError as error:
-        raise explain(error.errno or 0, f"close file descriptor {fd}", INFO) from None
+        raise explained(error, f"close file descriptor {fd}", Operation.INFO) from None

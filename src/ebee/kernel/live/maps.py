@@ -7,9 +7,9 @@ import errno as _errno
 from ebee.abi.bpf import OBJ_NAME_LEN, Command
 from ebee.abi.layouts import ATTR_MAP_CREATE, ATTR_MAP_ELEM
 from ebee.errors import MapError
-from ebee.kernel.errors import MAP_ACCESS, MAP_CREATE, MEMORY_MAP, map_needs, map_subject
 from ebee.kernel.live.command import bpf, bpf_explained, explained
 from ebee.kernel.live.syscall import address, buffer
+from ebee.kernel.operations import Operation
 from ebee.kernel.protocol import MapCreate
 
 # EINVAL of BPF_MAP_CREATE is either: a type that this kernel has not, or sizes that do not fit the
@@ -89,7 +89,9 @@ class Maps:
 
     def map_freeze(self, fd: int) -> None:
         """BPF_MAP_FREEZE."""
-        bpf_explained(Command.MAP_FREEZE, ATTR_MAP_ELEM.pack(map_fd=fd), f"freeze map (fd {fd})", MAP_ACCESS)
+        bpf_explained(
+            Command.MAP_FREEZE, ATTR_MAP_ELEM.pack(map_fd=fd), f"freeze map (fd {fd})", Operation.MAP_ACCESS
+        )
 
     def map_memory(self, fd: int, length_bytes: int, *, writable: bool, offset_bytes: int = 0) -> memoryview:
         """mmap(2), shared."""
@@ -101,7 +103,7 @@ class Maps:
             mapped = mmap.mmap(fd, length_bytes, mmap.MAP_SHARED, access, offset=offset_bytes)
         except (OSError, ValueError) as error:
             cause = error if isinstance(error, OSError) else OSError(_errno.EINVAL, "")
-            raise explained(cause, f"map memory of map (fd {fd})", MEMORY_MAP) from None
+            raise explained(cause, f"map memory of map (fd {fd})", Operation.MEMORY_MAP) from None
         return memoryview(mapped)
 
 
@@ -111,6 +113,8 @@ def kernel_name(name: str) -> str:
 
 
 def _create_error(error: OSError, request: MapCreate) -> OSError:
+    from ebee.kernel.errors import map_needs, map_subject
+
     tried = f"create map {request.name}" if request.name else f"create {map_subject(request.type)[:-1]}"
     if error.errno == _errno.EINVAL:
         shape = (
@@ -122,9 +126,9 @@ def _create_error(error: OSError, request: MapCreate) -> OSError:
             f"{tried}: the kernel does not take {shape} (EINVAL)", errno=_errno.EINVAL, hint=_EINVAL_HINT
         )
     return explained(
-        error, tried, MAP_CREATE, subject=map_subject(request.type), needs=map_needs(request.type)
+        error, tried, Operation.MAP_CREATE, subject=map_subject(request.type), needs=map_needs(request.type)
     )
 
 
 def _access_error(error: OSError, tried: str, fd: int) -> OSError:
-    return explained(error, f"{tried} of map (fd {fd})", MAP_ACCESS)
+    return explained(error, f"{tried} of map (fd {fd})", Operation.MAP_ACCESS)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 
 from ebee.errors import KernelError
-from ebee.kernel.errors import MOUNT
 from ebee.kernel.live.command import explained
 from ebee.kernel.live.syscall import address, call, numbers
+from ebee.kernel.operations import Operation
 
 # The kernel's own file systems that eBPF needs; nothing of a disk or a network.
 FILE_SYSTEMS = frozenset(("bpf", "tracefs", "debugfs", "securityfs"))
@@ -30,4 +30,6 @@ class Mounting:
             call(numbers().mount, address(name), address(target), address(name), _FLAGS, address(options))
         except OSError as error:
             subject = f"file system {file_system}"
-            raise explained(error, tried, MOUNT, subject=subject, needs=("CAP_SYS_ADMIN",)) from None
+            raise explained(
+                error, tried, Operation.MOUNT, subject=subject, needs=("CAP_SYS_ADMIN",)
+            ) from None

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 
-from ebee.kernel.errors import NAMESPACE
 from ebee.kernel.live.command import explained
 from ebee.kernel.live.syscall import call, numbers
+from ebee.kernel.operations import Operation
 
 CLONE_NEWNS = 0x00020000
 CLONE_NEWNET = 0x40000000
@@ -52,7 +52,7 @@ def enter_network(fd: int) -> None:
         call(numbers().setns, fd, CLONE_NEWNET)
     except OSError as error:
         raise explained(
-            error, f"enter network namespace (fd {fd})", NAMESPACE, needs=("CAP_SYS_ADMIN",)
+            error, f"enter network namespace (fd {fd})", Operation.NAMESPACE, needs=("CAP_SYS_ADMIN",)
         ) from None
 
 
@@ -61,5 +61,5 @@ def _unshare(flags: int, tried: str) -> None:
         call(numbers().unshare, flags)
     except OSError as error:
         raise explained(
-            error, tried, NAMESPACE, subject="such namespaces", needs=("CAP_SYS_ADMIN",)
+            error, tried, Operation.NAMESPACE, subject="such namespaces", needs=("CAP_SYS_ADMIN",)
         ) from None

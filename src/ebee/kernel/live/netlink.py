@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from ebee.abi import netlink as abi
 from ebee.errors import KernelError
-from ebee.kernel.errors import DEVICE, NETLINK, Operation, explain
+from ebee.kernel.operations import Operation
 
 AF_NETLINK = 16
 SOCK_RAW = 3
@@ -232,7 +232,7 @@ def create_veth(name: str, peer: str) -> tuple[int, int]:
         f"create veth {name}",
         abi.NLM_F_CREATE | abi.NLM_F_EXCL,
         subject="veth devices",
-        operation=DEVICE,
+        operation=Operation.DEVICE,
     )
     return if_nametoindex(name), if_nametoindex(peer)
 
@@ -245,7 +245,9 @@ def set_link_up(ifindex: int, up: bool = True) -> None:
         NotPermittedError: it takes CAP_NET_ADMIN.
     """
     body = interface(ifindex, flags=abi.IFF_UP if up else 0, change=abi.IFF_UP)
-    change(abi.RTM_NEWLINK, body, f"set device {ifindex} {'up' if up else 'down'}", operation=DEVICE)
+    change(
+        abi.RTM_NEWLINK, body, f"set device {ifindex} {'up' if up else 'down'}", operation=Operation.DEVICE
+    )
 
 
 def delete_link(ifindex: int) -> None:
@@ -255,11 +257,17 @@ def delete_link(ifindex: int) -> None:
         KernelError: there is no such interface.
         NotPermittedError: it takes CAP_NET_ADMIN.
     """
-    change(abi.RTM_DELLINK, interface(ifindex), f"delete device {ifindex}", operation=DEVICE)
+    change(abi.RTM_DELLINK, interface(ifindex), f"delete device {ifindex}", operation=Operation.DEVICE)
 
 
 def change(
-    kind: int, body: bytes, tried: str, flags: int = 0, *, subject: str = "", operation: Operation = NETLINK
+    kind: int,
+    body: bytes,
+    tried: str,
+    flags: int = 0,
+    *,
+    subject: str = "",
+    operation: Operation = Operation.NETLINK,
 ) -> None:
     """Ask for a change over a socket of its own.
 
@@ -274,9 +282,11 @@ def change(
 
 
 def explained(
-    error: OSError, tried: str, *, subject: str = "", operation: Operation = NETLINK
+    error: OSError, tried: str, *, subject: str = "", operation: Operation = Operation.NETLINK
 ) -> KernelError:
     """Return the KernelError for an error of netlink's."""
+    from ebee.kernel.errors import explain
+
     words = error.words if isinstance(error, NetlinkError) else ""
     needs = ("CAP_NET_ADMIN",)
     return explain(error.errno or 0, tried, operation, subject=subject, needs=needs, detail=_sentence(words))

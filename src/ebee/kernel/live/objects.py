@@ -11,10 +11,10 @@ from ebee.abi.bpf import Command
 from ebee.abi.layout import Layout, Value
 from ebee.abi.layouts import ATTR_GET_ID, ATTR_OBJ, ATTR_OBJ_GET_INFO, BTF_INFO, MAP_INFO, PROG_INFO
 from ebee.errors import GoneError, KernelError
-from ebee.kernel.errors import INFO, OPEN_ID, OPEN_PIN, PIN
 from ebee.kernel.live.command import bpf, bpf_explained, explained, number_of, unpacked
 from ebee.kernel.live.link_info import read_link_info
 from ebee.kernel.live.syscall import Buffer, address, buffer, c_string
+from ebee.kernel.operations import Operation
 from ebee.kernel.protocol import BtfInfo, LinkInfo, MapInfo, ObjectKind, ProgramInfo
 
 _NEXT = {
@@ -65,7 +65,7 @@ class Objects:
             raise explained(
                 error,
                 f"list {_plural(kind)}",
-                OPEN_ID,
+                Operation.OPEN_ID,
                 subject=f"list of {_plural(kind)}",
                 needs=("CAP_SYS_ADMIN",),
             ) from None
@@ -83,7 +83,7 @@ class Objects:
         except OSError as error:
             if error.errno == _errno.ENOENT:
                 raise GoneError(f"{tried}: no {kind_noun(kind)} has this id") from None
-            raise explained(error, tried, OPEN_ID, needs=("CAP_SYS_ADMIN",)) from None
+            raise explained(error, tried, Operation.OPEN_ID, needs=("CAP_SYS_ADMIN",)) from None
 
     def pin(self, fd: int, path: str) -> None:
         """BPF_OBJ_PIN."""
@@ -98,7 +98,7 @@ class Objects:
         """BPF_OBJ_GET."""
         raw = _path(path)
         attributes = ATTR_OBJ.pack(pathname=address(raw), file_flags=flags)
-        return bpf_explained(Command.OBJ_GET, attributes, f"open pin {path}", OPEN_PIN)
+        return bpf_explained(Command.OBJ_GET, attributes, f"open pin {path}", Operation.OPEN_PIN)
 
     def kind_of(self, fd: int) -> ObjectKind:
         """Its entry under /proc/self/fd names the kind."""
@@ -124,7 +124,7 @@ class Objects:
             told, arrays = _program_arrays(fd, wanted)
         except OSError as error:
             if error.errno != _errno.ENODEV:
-                raise explained(error, f"ask about program (fd {fd})", INFO) from None
+                raise explained(error, f"ask about program (fd {fd})", Operation.INFO) from None
             # The network device that the program was offloaded to is gone; nothing else is told.
             return _program_record({}, {}, fd)._replace(orphaned=True)
         return _program_record(told, arrays, fd)
@@ -158,7 +158,7 @@ class Objects:
         try:
             return read_link_info(fd)
         except OSError as error:
-            raise explained(error, f"ask about link (fd {fd})", INFO) from None
+            raise explained(error, f"ask about link (fd {fd})", Operation.INFO) from None
 
     def btf_info(self, fd: int, *, data: bool = False) -> BtfInfo:
         """BPF_OBJ_GET_INFO_BY_FD."""
@@ -169,7 +169,7 @@ class Objects:
             if data:
                 _, content = _btf(fd, name, size_bytes)
         except OSError as error:
-            raise explained(error, tried, INFO) from None
+            raise explained(error, tried, Operation.INFO) from None
         return BtfInfo(
             id=number_of(told, "id"),
             name=c_string(name.raw),
@@ -202,7 +202,7 @@ def _pin_error(error: OSError, path: str) -> KernelError:
                 errno=_errno.EPERM,
                 hint="use an underscore",
             )
-    return explained(error, f"pin at {path}", PIN)
+    return explained(error, f"pin at {path}", Operation.PIN)
 
 
 def _plural(kind: ObjectKind) -> str:
@@ -231,7 +231,7 @@ def _info(fd: int, layout: Layout, what: str) -> dict[str, Value]:
     try:
         return _info_raw(fd, layout, layout.pack())
     except OSError as error:
-        raise explained(error, f"ask about {what} (fd {fd})", INFO) from None
+        raise explained(error, f"ask about {what} (fd {fd})", Operation.INFO) from None
 
 
 def fd_facts(fd: int) -> dict[str, int]:

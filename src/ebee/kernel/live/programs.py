@@ -8,10 +8,10 @@ from array import array
 from ebee.abi.bpf import AttachType, Command
 from ebee.abi.layouts import ATTR_BTF_LOAD, ATTR_PROG_LOAD, ATTR_PROG_QUERY, ATTR_PROG_TEST_RUN
 from ebee.errors import KernelError
-from ebee.kernel.errors import QUERY, TEST_RUN
 from ebee.kernel.live.command import bpf, explained, number_of, unpacked
 from ebee.kernel.live.maps import kernel_name
 from ebee.kernel.live.syscall import Buffer, address, buffer, c_string
+from ebee.kernel.operations import Operation
 from ebee.kernel.protocol import AttachedProgram, LoadAnswer, ProgramLoad, RunAnswer, RunRequest
 
 _INSTRUCTION_BYTES = 8
@@ -97,7 +97,9 @@ class Programs:
             except OSError as error:
                 if isinstance(error, KernelError) or error.errno != _errno.ENOSPC or room > 1 << 16:
                     subject = f"query of {attach_type.name}"
-                    raise explained(error, tried, QUERY, subject=subject, needs=("CAP_NET_ADMIN",)) from None
+                    raise explained(
+                        error, tried, Operation.QUERY, subject=subject, needs=("CAP_NET_ADMIN",)
+                    ) from None
                 room *= 8
 
 
@@ -140,7 +142,12 @@ def _run_error(error: OSError, request: RunRequest) -> OSError:
         detail = "the kernel does not take this packet, context or repeat for this type of program"
         hint = "network programs want a packet of at least 14 bytes"
     return explained(
-        error, tried, TEST_RUN, subject="test run for this type of program", detail=detail, hint=hint or None
+        error,
+        tried,
+        Operation.TEST_RUN,
+        subject="test run for this type of program",
+        detail=detail,
+        hint=hint or None,
     )
 
 

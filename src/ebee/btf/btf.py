@@ -25,7 +25,7 @@ from ebee.btf.types import (
 from ebee.errors import FormatError
 
 if TYPE_CHECKING:
-    from ebee.btf.values import Codec
+    from ebee.btf.scalars import Codec
 
 MAGIC = 0xEB9F
 _HEADER_BYTES = 24

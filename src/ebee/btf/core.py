@@ -12,14 +12,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import IntEnum
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from ebee.btf.btf import Btf
 from ebee.btf.compatible import COMPOSITES, ENUMS, Comparison, essential_name, same_kind
-from ebee.btf.ext import CoreRelocation
 from ebee.btf.types import IntEncoding, Kind, Member, Type
 from ebee.errors import RelocationError
 from ebee.text import nearest
+
+if TYPE_CHECKING:
+    from ebee.btf.ext import CoreRelocation
 
 _LONGEST_PATH = 64
 _U64 = (1 << 64) - 1

@@ -15,21 +15,30 @@ more than one `struct.unpack` and one dict.
 
 from __future__ import annotations
 
-import operator
 import struct
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ebee.btf.btf import Btf
+from ebee.btf.scalars import (
+    Codec,
+    bool_codec,
+    bounds,
+    enum_codec,
+    enumerator_value,
+    exact_bytes,
+    float_codec,
+    integer_codec,
+    struct_prefix,
+    text_codec,
+    whole_number,
+)
 from ebee.btf.types import VOID, ByteOrder, IntEncoding, Kind, Type
 from ebee.errors import FormatError, SpecError
 from ebee.text import did_you_mean
 
 _DEEPEST = 32
 _LARGEST_BYTES = 1 << 32
-_LARGEST_INT_BYTES = 16
-_INT_FORMATS = {1: "b", 2: "h", 4: "i", 8: "q"}
-_FLOAT_FORMATS = {2: "e", 4: "f", 8: "d"}
 
 
 class StructValue(dict[str, Any]):
@@ -64,30 +73,6 @@ class StructValue(dict[str, Any]):
 
     def __repr__(self) -> str:
         return f"StructValue({', '.join(f'{name}={value!r}' for name, value in self.items())})"
-
-
-class Codec(NamedTuple):
-    """How values of one type are read and written.
-
-    Attributes:
-        size_bytes: of a value.
-        decode: bytes of exactly that size -> value; more bytes where `open_ended`.
-        encode: value and its path for messages -> bytes.
-        format: the character by which `struct` gives the value itself; empty where there is none.
-        open_ended: it ends in a flexible array.
-        names: the members of a struct or union.
-        has_union: it is a union, or holds an anonymous one.
-        leaves: how many Python values a decoded one is made of.
-    """
-
-    size_bytes: int
-    decode: Callable[[bytes], Any]
-    encode: Callable[[Any, str], bytes]
-    format: str = ""
-    open_ended: bool = False
-    names: tuple[str, ...] = ()
-    has_union: bool = False
-    leaves: int = 1
 
 
 class _Field(NamedTuple):
@@ -172,13 +157,15 @@ def _make(btf: Btf, found: Type, depth: int) -> Codec:
     kind, order = found.kind, btf.byte_order
     if kind is Kind.INT:
         signed, is_bool = bool(found.encoding & IntEncoding.SIGNED), bool(found.encoding & IntEncoding.BOOL)
-        return _bool(found.size_bytes, order) if is_bool else _integer(found.size_bytes, signed, order)
+        return (
+            bool_codec(found.size_bytes, order) if is_bool else integer_codec(found.size_bytes, signed, order)
+        )
     if kind is Kind.PTR:
-        return _integer(8, False, order)
+        return integer_codec(8, False, order)
     if kind in (Kind.ENUM, Kind.ENUM64):
-        return _enum(found, order)
+        return enum_codec(found, order)
     if kind is Kind.FLOAT:
-        return _float(found.size_bytes, order)
+        return float_codec(found.size_bytes, order)
     if kind is Kind.ARRAY:
         return _array(btf, found, depth)
     if kind in (Kind.STRUCT, Kind.UNION, Kind.DATASEC):
@@ -186,93 +173,6 @@ def _make(btf: Btf, found: Type, depth: int) -> Codec:
     if kind is Kind.VAR:
         return _codec(btf, found.type_id, depth + 1)
     raise FormatError(f"BTF: {kind.name.lower()}{' ' + found.name if found.name else ''} has no values")
-
-
-# -- scalars ---------------------------------------------------------------------------------------
-
-
-def _integer(size_bytes: int, signed: bool, order: ByteOrder) -> Codec:
-    if size_bytes > _LARGEST_INT_BYTES:
-        raise FormatError(f"BTF: an integer of {size_bytes} bytes, expected at most {_LARGEST_INT_BYTES}")
-    low, high = _bounds(8 * size_bytes, signed)
-
-    def encode(value: Any, path: str) -> bytes:
-        if isinstance(value, bytes):
-            return _exact(value, size_bytes, path)
-        return _whole(value, low, high, path).to_bytes(size_bytes, order, signed=signed)
-
-    letter = _INT_FORMATS.get(size_bytes, "")
-    letter = letter if signed else letter.upper()
-    if not letter:
-        return Codec(size_bytes, lambda data: int.from_bytes(data, order, signed=signed), encode)
-    return Codec(size_bytes, _unpack_one(order, letter), encode, letter)
-
-
-def _bool(size_bytes: int, order: ByteOrder) -> Codec:
-    plain = _integer(size_bytes, False, order)
-    decode = plain.decode
-
-    def encode(value: Any, path: str) -> bytes:
-        return plain.encode(value if isinstance(value, bytes) else _whole(value, 0, 1, path), path)
-
-    return Codec(size_bytes, lambda data: bool(decode(data)), encode, "?" if size_bytes == 1 else "")
-
-
-def _enum(found: Type, order: ByteOrder) -> Codec:
-    plain = _integer(found.size_bytes, found.flag, order)
-
-    def encode(value: Any, path: str) -> bytes:
-        if isinstance(value, str):
-            value = _enumerator(found, value, path)
-        return plain.encode(value, path)
-
-    return plain._replace(encode=encode)
-
-
-def _float(size_bytes: int, order: ByteOrder) -> Codec:
-    letter = _FLOAT_FORMATS.get(size_bytes, "")
-    if not letter:
-        return Codec(size_bytes, bytes, lambda value, path: _exact(value, size_bytes, path))
-    pack = struct.Struct(_prefix(order) + letter).pack
-
-    def encode(value: Any, path: str) -> bytes:
-        if isinstance(value, bytes):
-            return _exact(value, size_bytes, path)
-        try:
-            return pack(value)
-        except (struct.error, OverflowError):
-            raise SpecError(f"{path}: {value!r}, expected a number of {8 * size_bytes} bits") from None
-
-    return Codec(size_bytes, _unpack_one(order, letter), encode, letter)
-
-
-def _unpack_one(order: ByteOrder, letter: str) -> Callable[[bytes], Any]:
-    unpack = struct.Struct(_prefix(order) + letter).unpack
-    return lambda data: unpack(data)[0]
-
-
-def _bounds(bits: int, signed: bool) -> tuple[int, int]:
-    if bits == 0:
-        return 0, 0
-    return (-(1 << bits - 1), (1 << bits - 1) - 1) if signed else (0, (1 << bits) - 1)
-
-
-def _whole(value: Any, low: int, high: int, path: str) -> int:
-    try:
-        number = operator.index(value)
-    except TypeError:
-        raise SpecError(f"{path}: {value!r} ({type(value).__name__}), expected a whole number") from None
-    if not low <= number <= high:
-        raise SpecError(f"{path}: {number}, expected {low} to {high}")
-    return number
-
-
-def _enumerator(found: Type, name: str, path: str) -> int:
-    for enumerator in found.enumerators:
-        if enumerator.name == name:
-            return enumerator.value
-    hint = did_you_mean(name, (enumerator.name for enumerator in found.enumerators))
-    raise SpecError(f"{path}: enum {found.name or '(anonymous)'} has no '{name}'", hint=hint)
 
 
 # -- arrays ----------------------------------------------------------------------------------------
@@ -284,12 +184,12 @@ def _array(btf: Btf, found: Type, depth: int) -> Codec:
     if size_bytes > _LARGEST_BYTES:
         raise FormatError(f"BTF: an array of {size_bytes} bytes, expected at most {_LARGEST_BYTES}")
     if _is_char(btf, found.type_id):
-        return _text(found.length)
+        return text_codec(found.length)
     decode = _elements(element, btf.byte_order, found.length)
 
     def encode(value: Any, path: str) -> bytes:
         if isinstance(value, bytes):
-            return _exact(value, size_bytes, path)
+            return exact_bytes(value, size_bytes, path)
         return _encode_elements(element, value, path, found.length).ljust(size_bytes, b"\0")
 
     return Codec(size_bytes, decode, encode, leaves=1 + found.length * element.leaves)
@@ -301,7 +201,7 @@ def _closed(codec: Codec) -> Codec:
         return codec
     return codec._replace(
         open_ended=False,
-        encode=lambda value, path: _exact(codec.encode(value, path), codec.size_bytes, path),
+        encode=lambda value, path: exact_bytes(codec.encode(value, path), codec.size_bytes, path),
     )
 
 
@@ -311,31 +211,13 @@ def _is_char(btf: Btf, type_id: int) -> bool:
     return is_byte and (element.name == "char" or bool(element.encoding & IntEncoding.CHAR))
 
 
-def _text(length: int | None) -> Codec:
-    """Return the codec of `char[N]`; of `char[]` where no length is given."""
-
-    def decode(data: bytes) -> str:
-        return bytes(data).split(b"\0", 1)[0].decode("utf-8", "surrogateescape")
-
-    def encode(value: Any, path: str) -> bytes:
-        if isinstance(value, str):
-            value = value.encode("utf-8", "surrogateescape")
-        if not isinstance(value, (bytes, bytearray)):
-            raise SpecError(f"{path}: {value!r} ({type(value).__name__}), expected str or bytes")
-        if length is not None and len(value) > length:
-            raise SpecError(f"{path}: {len(value)} bytes, expected at most {length}")
-        return bytes(value).ljust(length or 0, b"\0")
-
-    return Codec(length or 0, decode, encode)
-
-
 def _elements(element: Codec, order: ByteOrder, length: int | None) -> Callable[[bytes], list[Any]]:
     """Return the decoder of an array; of a flexible one where no length is given."""
     size, decode = element.size_bytes, element.decode
     if not size:
         return lambda data: [decode(b"") for _ in range(length or 0)]
     if element.format and length is not None:
-        unpack = struct.Struct(f"{_prefix(order)}{length}{element.format}").unpack
+        unpack = struct.Struct(f"{struct_prefix(order)}{length}{element.format}").unpack
         return lambda data: list(unpack(data))
     return lambda data: [decode(data[at : at + size]) for at in range(0, len(data) - size + 1, size)]
 
@@ -416,7 +298,7 @@ def _flexible(btf: Btf, owner: Type, name: str, array: Type, start: int, depth: 
     if start > owner.size_bytes:
         raise FormatError(f"BTF: {owner.name}.{name} begins at {start}, past {owner.size_bytes} bytes")
     if _is_char(btf, array.type_id):
-        codec = _text(None)
+        codec = text_codec(None)
     else:
         codec = Codec(
             0,
@@ -434,7 +316,7 @@ def _bit_codec(btf: Btf, type_id: int, bits: int, whole: Codec) -> Codec:
     is_int, order = found.kind is Kind.INT, btf.byte_order
     is_bool = is_int and bool(found.encoding & IntEncoding.BOOL)
     signed = bool(found.encoding & IntEncoding.SIGNED) if is_int else found.flag
-    low, high = _bounds(bits, signed)
+    low, high = bounds(bits, signed)
 
     def decode(data: bytes) -> int:
         number = int.from_bytes(data, order)
@@ -443,8 +325,8 @@ def _bit_codec(btf: Btf, type_id: int, bits: int, whole: Codec) -> Codec:
 
     def encode(value: Any, path: str) -> bytes:
         if isinstance(value, str) and not is_int:
-            value = _enumerator(found, value, path)
-        number = _whole(value, low, high, path)
+            value = enumerator_value(found, value, path)
+        number = whole_number(value, low, high, path)
         return (number & (1 << bits) - 1).to_bytes(whole.size_bytes, order)
 
     return Codec(whole.size_bytes, decode, encode)
@@ -452,7 +334,7 @@ def _bit_codec(btf: Btf, type_id: int, bits: int, whole: Codec) -> Codec:
 
 def _unpack_all(btf: Btf, found: Type, fields: list[_Field]) -> Callable[[bytes], StructValue] | None:
     """Return a decoder by one `struct.unpack`, or None where members overlap, are bits or open-ended."""
-    layout, place = [_prefix(btf.byte_order)], 0
+    layout, place = [struct_prefix(btf.byte_order)], 0
     for field in fields:
         if field.start < place or field.bit_size or field.is_open_ended:
             return None
@@ -548,7 +430,7 @@ _MemberEncoder = Callable[[Mapping[str, Any], "bytes | None", str], bytes]
 def _encode_composite(codec: Codec, encode_members: _MemberEncoder, value: Any, path: str) -> bytes:
     if isinstance(value, (bytes, bytearray)):
         longer = codec.open_ended and len(value) > codec.size_bytes
-        return bytes(value) if longer else _exact(value, codec.size_bytes, path)
+        return bytes(value) if longer else exact_bytes(value, codec.size_bytes, path)
     given = value if isinstance(value, Mapping) else _attributes(value, codec, path)
     for name in given:
         if name not in codec.names:
@@ -634,14 +516,6 @@ def _attributes(value: Any, codec: Codec, path: str) -> Mapping[str, Any]:
 # -- messages --------------------------------------------------------------------------------------
 
 
-def _exact(value: Any, size_bytes: int, path: str) -> bytes:
-    if not isinstance(value, (bytes, bytearray)):
-        raise SpecError(f"{path}: {value!r} ({type(value).__name__}), expected {size_bytes} bytes")
-    if len(value) != size_bytes:
-        raise SpecError(f"{path}: {len(value)} bytes, expected {size_bytes}")
-    return bytes(value)
-
-
 def _expected(codec: Codec) -> str:
     return f"{codec.size_bytes} or more" if codec.open_ended else str(codec.size_bytes)
 
@@ -660,7 +534,3 @@ def _label(btf: Btf, type_id: int) -> str:
             break
         type_id = found.type_id
     return found.name or found.kind.name.lower()
-
-
-def _prefix(order: ByteOrder) -> str:
-    return "<" if order == "little" else ">"

@@ -23,13 +23,10 @@ def main() -> None:
         with ebee.trace_pipe() as lines, hello.attach(f"xdp:{net.a}"):
             print(f"attached  to {net.a}, one end of a cable; {PACKETS} packets go into the other, {net.b}")
             net.send(FRAME, count=PACKETS)
-            heard = 0
-            for line in lines:
-                if line.message.startswith("Hello World"):
-                    print(f"heard     {line}")
-                    heard += 1
-                if heard == PACKETS:
-                    break
+            while lines.wait(timeout_s=0.5):
+                for line in lines.read_available():
+                    if line.message.startswith("Hello World"):
+                        print(f"heard     {line}")
         print(f"counter   {obj.variables['counter'].value}")
     print("detached and removed everything")
 

@@ -107,7 +107,7 @@ def load_program(program: ProgramSpec, context: ObjectContext) -> Program:
     if answer.fd < 0:
         from ebee.loader.refusal import refused
 
-        raise refused(program, context, linked, instructions, answer, functions.poisoned)
+        raise refused(program, context.spec, linked, instructions, answer, functions.poisoned)
     return Program(
         context.kernel,
         answer.fd,

@@ -146,7 +146,7 @@ _ON_DEVICES = {ProgType.XDP: "xdp", ProgType.SOCKET_FILTER: "socket"}
 
 
 def attach_points(
-    loaded: LoadedObject, *, device: str | None, xdp_family: str = "xdp"
+    spec: ObjectSpec, *, device: str | None, xdp_family: str = "xdp"
 ) -> dict[str, AttachPoint]:
     """Return where each program of an object goes.
 
@@ -158,8 +158,10 @@ def attach_points(
         SpecError: a program's place is not known; says what is missing.
     """
     points: dict[str, AttachPoint] = {}
-    called = {name for item in loaded.spec.maps.values() for name in item.initial.values()}
-    for name, program in loaded.programs.items():
+    called = {name for item in spec.maps.values() for name in item.initial.values()}
+    for name, program in spec.programs.items():
+        if not program.autoload or program.type is ProgType.UNSPEC:
+            continue  # not loaded, or refused by the loader with a better word
         if program.auto_attach is not None:
             points[name] = program.auto_attach
         elif name in called:
@@ -174,7 +176,7 @@ def attach_points(
             points[name] = AttachPoint(family, device)
         else:
             raise SpecError(
-                f"attach {name}: section '{loaded.spec.programs[name].section}' does not say where "
+                f"attach {name}: section '{program.section}' does not say where "
                 f"a program of type {program.type.name} goes",
                 hint="load it with `ebee prog load`, or attach it from Python",
             )
@@ -242,8 +244,8 @@ def start(
     """
     kernel = kernel or running_kernel()
     with ExitStack() as undo:
+        points = attach_points(spec, device=device, xdp_family=xdp_family)
         loaded = undo.enter_context(load_spec(spec, kernel))
-        points = attach_points(loaded, device=device, xdp_family=xdp_family)
         pipe = None
         if prints(spec):
             pipe = undo.enter_context(trace_pipe(kernel=kernel))

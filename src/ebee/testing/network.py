@@ -25,11 +25,8 @@ class VethPair:
     """
 
     def __init__(self, a: str = "veth0", b: str = "veth1") -> None:
-        import socket
-
-        create_veth(a, b)
         self.a, self.b = a, b
-        self.a_index, self.b_index = socket.if_nametoindex(a), socket.if_nametoindex(b)
+        self.a_index, self.b_index = create_veth(a, b)
         set_link_up(self.a_index)
         set_link_up(self.b_index)
 

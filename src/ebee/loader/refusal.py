@@ -1,0 +1,81 @@
+"""The kernel's refusal of a program -> the error to raise."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from ebee.asm import Instruction
+from ebee.btf import Btf
+from ebee.errors import KernelError, VerifierError
+from ebee.kernel.errors import explain as explain_errno
+from ebee.kernel.errors import program_needs, program_subject
+from ebee.kernel.operations import Operation
+from ebee.kernel.protocol import LoadAnswer
+from ebee.loader.verifier import Line, explain
+from ebee.relocate import LinkedProgram
+from ebee.spec import ObjectSpec, ProgramSpec
+
+
+def refused(
+    program: ProgramSpec,
+    spec: ObjectSpec,
+    linked: LinkedProgram,
+    instructions: Sequence[Instruction],
+    answer: LoadAnswer,
+    poisoned: Mapping[str, Mapping[int, str]],
+) -> KernelError:
+    """Return why the kernel did not take a program.
+
+    Where the verifier wrote a log, it is the verifier's refusal, with the C line; where it wrote
+    none, the kernel refused before: rights, policy, or a kind of program that it does not know.
+
+    Args:
+        poisoned: by function, why CO-RE made an instruction invalid, by slot of the function.
+    """
+    if not answer.log.strip():
+        return explain_errno(
+            answer.errno,
+            f"load program {program.name}",
+            Operation.PROGRAM_LOAD,
+            subject=program_subject(program.type, program.expected_attach_type),
+            needs=program_needs(program.type),
+        )
+    explanation = explain(
+        answer.log,
+        program=program.name,
+        lines=_lines(linked, spec.btf),
+        instructions=instructions,
+        license=spec.license,
+        program_type=program.type.name,
+        errno=answer.errno,
+        poisoned={
+            start + slot: reason
+            for start, name in linked.names
+            for slot, reason in poisoned.get(name, {}).items()
+        },
+    )
+    diagnostic = explanation.diagnostic
+    return VerifierError(
+        diagnostic.headline(),
+        program=program.name,
+        log=answer.log,
+        errno=answer.errno,
+        diagnostic=diagnostic,
+        hint=diagnostic.hint,
+    )
+
+
+def _lines(linked: LinkedProgram, btf: Btf | None) -> list[Line]:
+    """Return the C lines of a linked program; BTF holds their text, so the file need not be there."""
+    if btf is None:
+        return []
+    return [
+        Line(
+            line.slot,
+            btf.string(line.file_offset).removeprefix("./"),
+            line.line,
+            line.column,
+            btf.string(line.text_offset),
+        )
+        for line in linked.lines
+    ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from ebee.abi.bpf import AttachType, ProgType
 from ebee.asm import encode
@@ -16,6 +16,9 @@ from ebee.programs import Program
 from ebee.relocate import LinkedProgram, Target, link, resolve
 from ebee.spec import Function, ObjectSpec, ProgramSpec
 from ebee.spec.programs import ExternReference
+
+if TYPE_CHECKING:
+    from ebee.btf.core import Matcher
 
 _FIRST_LOG_BYTES = 1 << 16
 _LAST_LOG_BYTES = 1 << 24
@@ -44,21 +47,31 @@ class PreparedFunctions(dict[str, Function]):
         self.poisoned: dict[str, dict[int, str]] = {}
         self._spec = spec
         self._kernel_types = kernel_types
+        self._matcher: Matcher | None = None
 
     def __missing__(self, name: str) -> Function:
         function = self._spec.functions[name]
         if function.core_relocations:
             from ebee.relocate.core import apply_core_relocations
 
-            local, kernel_types = self._spec.btf, self._kernel_types()
-            if kernel_types is None or local is None:
-                raise RelocationError(
-                    f"function {name}: needs the kernel's types (CO-RE), and this kernel has none",
-                    hint="it needs a kernel with CONFIG_DEBUG_INFO_BTF=y",
-                )
-            function, self.poisoned[name] = apply_core_relocations(function, local, [kernel_types])
+            local, targets, matcher = self._types(name)
+            function, self.poisoned[name] = apply_core_relocations(function, local, targets, matcher=matcher)
         self[name] = function
         return function
+
+    def _types(self, name: str) -> tuple[Btf, list[Btf], Matcher]:
+        """Return the object's types, the kernel's, and the matcher that all functions share."""
+        from ebee.btf.core import Matcher
+
+        local, kernel_types = self._spec.btf, self._kernel_types()
+        if kernel_types is None or local is None:
+            raise RelocationError(
+                f"function {name}: needs the kernel's types (CO-RE), and this kernel has none",
+                hint="it needs a kernel with CONFIG_DEBUG_INFO_BTF=y",
+            )
+        targets = [kernel_types]
+        self._matcher = self._matcher or Matcher(local, targets)
+        return local, targets, self._matcher
 
 
 class ObjectContext(NamedTuple):

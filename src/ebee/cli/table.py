@@ -83,10 +83,11 @@ COMMANDS: dict[str, Entry | Group] = {
     "run": Entry(
         "run",
         "compile, load, attach and show what programs print, until Ctrl-C",
-        ("run FILE [--dev DEVICE]",),
+        ("run FILE [--dev DEVICE] [--mode MODE] [--duration SECONDS]",),
         (
             Option(("--dev",), "DEVICE", "the interface for programs that go on one"),
             Option(("--mode",), "MODE", "how XDP programs attach: xdp, xdpdrv, xdpgeneric or xdpoffload"),
+            Option(("--duration",), "SECONDS", "stop after so long"),
         ),
     ),
     "prog": Group(

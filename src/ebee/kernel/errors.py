@@ -21,6 +21,7 @@ from ebee.kernel.operations import Operation
 
 if TYPE_CHECKING:
     from ebee.host.rights import Rights
+    from ebee.kernel.protocol import LoadAnswer
 
 ENOTSUPP = 524
 """The kernel's own "operation not supported", which libc does not know."""
@@ -429,13 +430,38 @@ def explain(
     finding = finding or Finding(_strerror(number))
     error = finding.error or meaning.error
     found = detail or finding.found
-    return error(f"{tried}: {found} ({_symbol(number)})", errno=number, hint=hint or finding.hint)
+    return error(f"{tried}: {found} ({errno_symbol(number)})", errno=number, hint=hint or finding.hint)
+
+
+def explain_load(
+    answer: LoadAnswer,
+    tried: str,
+    program_type: int,
+    attach_type: int = 0,
+    *,
+    rights: Rights | None = None,
+) -> KernelError:
+    """Return the error for a BPF_PROG_LOAD that the verifier has said nothing about.
+
+    An empty log means that the kernel refused before it looked at the instructions: for want of
+    rights, by policy, or because it knows no such program or attach type.
+
+    Args:
+        tried: what was tried: `load program hello`.
+    """
+    subject, needs = program_subject(program_type, attach_type), program_needs(program_type)
+    if answer.errno == _errno.EINVAL and not answer.log.strip():
+        hint = "or it does not take these flags or this attach type; see what it has: ebee doctor"
+        return _unsupported(answer.errno, tried, subject, "", hint)
+    return explain(answer.errno, tried, Operation.PROGRAM_LOAD, subject=subject, needs=needs, rights=rights)
 
 
 def _unsupported(number: int, tried: str, subject: str, detail: str, hint: str | None) -> KernelError:
     found = detail or f"this kernel has no {subject or 'such operation'}"
     return NotSupportedError(
-        f"{tried}: {found} ({_symbol(number)})", errno=number, hint=hint or "see what it has: ebee doctor"
+        f"{tried}: {found} ({errno_symbol(number)})",
+        errno=number,
+        hint=hint or "see what it has: ebee doctor",
     )
 
 
@@ -457,15 +483,18 @@ def _denied(
     from ebee.host.rights import read_rights
 
     facts = rights if rights is not None else read_rights()
-    cause = _cause(needs, facts, filtered)
+    cause = denial(needs, facts, filtered=filtered)
     if cause is None:
         if not certain:
             return None
         cause = _policy(subject, facts) if needs or subject else _by_user(number, facts)
-    return NotPermittedError(f"{tried}: {cause.found} ({_symbol(number)})", errno=number, hint=cause.hint)
+    return NotPermittedError(
+        f"{tried}: {cause.found} ({errno_symbol(number)})", errno=number, hint=cause.hint
+    )
 
 
-def _cause(needs: Sequence[str], rights: Rights, filtered: bool | None) -> Finding | None:
+def denial(needs: Sequence[str], rights: Rights, *, filtered: bool | None = None) -> Finding | None:
+    """Return what holds this process back from an operation; None where it lacks nothing."""
     missing = [name for name in needs if not rights.holds(name)]
     if missing:
         return _missing(missing, rights)
@@ -520,7 +549,8 @@ def _both(names: Sequence[str]) -> str:
     return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
-def _symbol(number: int) -> str:
+def errno_symbol(number: int) -> str:
+    """Return the name of an errno: `EPERM`, `EOPNOTSUPP`, the kernel's own `ENOTSUPP`."""
     # Linux has two names for 95, and its manual pages use this one.
     known = {ENOTSUPP: "ENOTSUPP", _errno.EOPNOTSUPP: "EOPNOTSUPP"}
     return known.get(number) or _errno.errorcode.get(number, f"errno {number}")

@@ -6,11 +6,11 @@ Source: Documentation/bpf/btf.rst, section 3.4; include/uapi/linux/bpf.h, struct
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from typing import NamedTuple, TypeVar
 
 from ebee.btf.btf import MAGIC, Btf
 from ebee.errors import FormatError
+from ebee.record import Record
 
 
 class FuncInfo(NamedTuple):
@@ -51,13 +51,12 @@ class CoreRelocation(NamedTuple):
     kind: int
 
 
-@dataclass(slots=True)
-class Ext:
+class Ext(Record):
     """What .BTF.ext says, by the name of the code section; slots count from the section's begin."""
 
-    functions: dict[str, list[FuncInfo]] = field(default_factory=dict)
-    lines: dict[str, list[LineInfo]] = field(default_factory=dict)
-    core_relocations: dict[str, list[CoreRelocation]] = field(default_factory=dict)
+    functions: dict[str, list[FuncInfo]] = {}
+    lines: dict[str, list[LineInfo]] = {}
+    core_relocations: dict[str, list[CoreRelocation]] = {}
 
 
 _Record = TypeVar("_Record")

@@ -7,7 +7,6 @@ from typing import Any
 
 from ebee.abi.bpf import MapType
 from ebee.btf import Btf
-from ebee.btf.values import decode_value, encode_value
 from ebee.errors import GoneError, MapError, SpecError
 from ebee.host.cpus import possible_cpu_count
 from ebee.kernel.protocol import Kernel, MapCreate, MapInfo
@@ -195,10 +194,16 @@ class Map(MutableMapping[Any, Any]):
         return b"".join(part.ljust(self._stride_bytes, b"\0") for part in parts)
 
     def _decode(self, data: bytes, type_id: int) -> Any:
-        return decode_value(self._btf, type_id, data) if self._btf is not None and type_id else data
+        if self._btf is None or not type_id:
+            return data
+        from ebee.btf.values import decode_value
+
+        return decode_value(self._btf, type_id, data)
 
     def _encode(self, value: Any, type_id: int, size_bytes: int, what: str) -> bytes:
         if self._btf is not None and type_id:
+            from ebee.btf.values import encode_value
+
             return encode_value(self._btf, type_id, value)
         if isinstance(value, int):
             return _integer(value, size_bytes, f"map {self.name}: {what}")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from ebee.abi.bpf import F_MMAPABLE
-from ebee.btf.values import decode_value, encode_value
 from ebee.errors import MapError
 from ebee.maps.map import Map
 from ebee.spec import VariableSpec
@@ -39,12 +38,20 @@ class Variable:
     def value(self) -> Any:
         """Its value at this moment, by its BTF type; bytes where the object has none."""
         data = self.read()
-        return data if self.spec.btf is None else decode_value(self.spec.btf, self.spec.type_id, data)
+        if self.spec.btf is None:
+            return data
+        from ebee.btf.values import decode_value
+
+        return decode_value(self.spec.btf, self.spec.type_id, data)
 
     @value.setter
     def value(self, value: Any) -> None:
         spec = self.spec
-        self.write(value if spec.btf is None else encode_value(spec.btf, spec.type_id, value))
+        if spec.btf is not None:
+            from ebee.btf.values import encode_value
+
+            value = encode_value(spec.btf, spec.type_id, value)
+        self.write(value)
 
     def read(self) -> bytes:
         """Return its bytes, host byte order."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import NamedTuple
 
 from ebee.asm import Instruction
@@ -74,7 +73,7 @@ def apply_core_relocations(
             _poison(instructions, relocation.slot)
         except RelocationError as error:
             raise _placed(error, function, relocation, local) from None
-    return Relocated(replace(function, instructions=instructions), poisoned)
+    return Relocated(function.replaced(instructions=instructions), poisoned)
 
 
 def _apply(instructions: list[Instruction], slot: int, answer: Answer) -> None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from enum import IntEnum
 
 from ebee.abi.bpf import MapType
+from ebee.record import Record
 
 
 class Pinning(IntEnum):
@@ -15,8 +15,7 @@ class Pinning(IntEnum):
     BY_NAME = 1
 
 
-@dataclass(slots=True)
-class MapSpec:
+class MapSpec(Record):
     """A map before it exists.
 
     Attributes:
@@ -49,7 +48,7 @@ class MapSpec:
     frozen: bool = False
     kernel_name: str = ""
     inner: MapSpec | None = None
-    initial: dict[int, str] = field(default_factory=dict)
+    initial: dict[int, str] = {}
 
     @property
     def is_data(self) -> bool:

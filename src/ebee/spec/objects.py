@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 from ebee.btf import Btf
+from ebee.record import Record
 from ebee.source import SourceText
 from ebee.spec.maps import MapSpec
 from ebee.spec.programs import Function, ProgramSpec
 from ebee.spec.variables import VariableSpec
 
 
-@dataclass(slots=True)
-class ObjectSpec:
+class ObjectSpec(Record):
     """All that one object holds, ready to be changed and loaded.
 
     Attributes:
@@ -32,10 +30,10 @@ class ObjectSpec:
     name: str
     license: str = ""
     byte_order: str = "little"
-    programs: dict[str, ProgramSpec] = field(default_factory=dict)
-    functions: dict[str, Function] = field(default_factory=dict)
-    maps: dict[str, MapSpec] = field(default_factory=dict)
-    variables: dict[str, VariableSpec] = field(default_factory=dict)
+    programs: dict[str, ProgramSpec] = {}
+    functions: dict[str, Function] = {}
+    maps: dict[str, MapSpec] = {}
+    variables: dict[str, VariableSpec] = {}
     btf: Btf | None = None
     btf_data: bytes = b""
     kernel_version: int = 0

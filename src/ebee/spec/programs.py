@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from ebee.abi.bpf import AttachType, ProgType
 from ebee.asm import Instruction
 from ebee.btf.ext import CoreRelocation, LineInfo
+from ebee.record import Record
 from ebee.spec.attach import AttachPoint
 
 
@@ -43,8 +43,7 @@ class ExternReference(NamedTuple):
 Reference = MapReference | FunctionReference | ExternReference
 
 
-@dataclass(slots=True)
-class Function:
+class Function(Record):
     """One function of an object, with references still open.
 
     Attributes:
@@ -62,15 +61,14 @@ class Function:
     name: str
     section: str
     instructions: list[Instruction]
-    references: list[Reference] = field(default_factory=list)
+    references: list[Reference] = []
     type_id: int = 0
-    lines: list[LineInfo] = field(default_factory=list)
-    core_relocations: list[CoreRelocation] = field(default_factory=list)
+    lines: list[LineInfo] = []
+    core_relocations: list[CoreRelocation] = []
     is_static: bool = False
 
 
-@dataclass(slots=True)
-class ProgramSpec:
+class ProgramSpec(Record):
     """A program before it is loaded.
 
     Attributes:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from ebee.btf import Btf
-from ebee.btf.values import decode_value, encode_value
 from ebee.errors import SpecError
+from ebee.record import Record
 from ebee.spec.maps import MapSpec
 
 
-@dataclass(slots=True)
-class VariableSpec:
+class VariableSpec(Record):
     """A global variable of an object.
 
     Attributes:
@@ -34,12 +32,16 @@ class VariableSpec:
     @property
     def value(self) -> Any:
         """The value it begins with, by its BTF type; bytes where the object has no BTF."""
+        from ebee.btf.values import decode_value
+
         contents = self.map.contents or b""
         data = contents[self.offset_bytes : self.offset_bytes + self.size_bytes]
         return data if self.btf is None else decode_value(self.btf, self.type_id, data)
 
     @value.setter
     def value(self, value: Any) -> None:
+        from ebee.btf.values import encode_value
+
         data = value if self.btf is None else encode_value(self.btf, self.type_id, value)
         if len(data) != self.size_bytes:
             raise SpecError(f"variable {self.name}: {len(data)} bytes, expected {self.size_bytes}")

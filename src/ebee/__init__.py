@@ -12,11 +12,14 @@ Names are imported when they are first used, so that `import ebee` costs next to
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from ebee.version import __version__
 
+# Type checkers take this name for true; the module that defines it costs as much as a bare start.
+TYPE_CHECKING = False
+
 if TYPE_CHECKING:
+    from typing import Any
+
     from ebee.errors import EbeeError, Notice, VerifierError
     from ebee.links import Link
     from ebee.loader import LoadedObject

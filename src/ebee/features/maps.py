@@ -5,12 +5,12 @@ from __future__ import annotations
 from ebee.abi.bpf import F_MMAPABLE, F_NO_PREALLOC, MapType
 from ebee.errors import KernelError
 from ebee.features.code import btf
+from ebee.kernel.meanings import ENOTSUPP
 from ebee.kernel.protocol import Kernel, MapCreate
 
 _M = MapType
 _STORAGE = frozenset((_M.SK_STORAGE, _M.INODE_STORAGE, _M.TASK_STORAGE, _M.CGRP_STORAGE))
 _MAPS_OF_MAPS = frozenset((_M.ARRAY_OF_MAPS, _M.HASH_OF_MAPS))
-_ENOTSUPP = 524
 
 # Key, value, entries, flags where they are not 4, 4, 1, 0.
 _SHAPES: dict[MapType, tuple[int, int, int, int]] = {
@@ -69,6 +69,6 @@ def _struct_ops(kernel: Kernel, request: MapCreate) -> list[int]:
     try:
         return [kernel.map_create(request._replace(btf_vmlinux_value_type_id=1))]
     except KernelError as error:
-        if error.errno != _ENOTSUPP:
+        if error.errno != ENOTSUPP:
             raise
         return []

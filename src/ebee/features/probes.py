@@ -182,11 +182,9 @@ class Probes:
         if not os.path.isdir(f"{PMUS}/{hook.pmu}"):
             return no(f"this kernel has no perf event source '{hook.pmu}'")
         loaded = self.program(hook.type)
-        return (
-            yes(f"a program was loaded, and the perf event source '{hook.pmu}' is there")
-            if loaded
-            else loaded
-        )
+        if not loaded.is_yes:
+            return loaded
+        return yes(f"a program was loaded, and the perf event source '{hook.pmu}' is there")
 
     def _by_link(self, hook: Hook) -> Answer:
         """A link to nothing: EINVAL from a kernel with such links, EOPNOTSUPP from one without."""

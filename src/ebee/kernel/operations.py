@@ -32,5 +32,6 @@ class Operation(Enum):
     NETLINK = auto()
     DEVICE = auto()
     MOUNT = auto()
+    UNMOUNT = auto()
     NAMESPACE = auto()
     MEMORY_MAP = auto()

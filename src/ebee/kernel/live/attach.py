@@ -109,7 +109,12 @@ class Attaching:
         )
         try:
             return call(
-                numbers().perf_event_open, address(attributes), event.pid, event.cpu, -1, PERF_FLAG_FD_CLOEXEC
+                numbers()["perf_event_open"],
+                address(attributes),
+                event.pid,
+                event.cpu,
+                -1,
+                PERF_FLAG_FD_CLOEXEC,
             )
         except OSError as error:
             tried = f"open perf event (type {event.type}, config {event.config})"
@@ -137,7 +142,7 @@ class Attaching:
         if program_fd is None:
             tried, option = f"detach from socket (fd {socket_fd})", SO_DETACH_BPF
         try:
-            call(numbers().setsockopt, socket_fd, SOL_SOCKET, option, address(value), len(value))
+            call(numbers()["setsockopt"], socket_fd, SOL_SOCKET, option, address(value), len(value))
         except OSError as error:
             raise explained(error, tried, Operation.SOCKET_ATTACH) from None
 

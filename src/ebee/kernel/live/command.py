@@ -8,8 +8,7 @@ from typing import cast
 from ebee.abi.bpf import Command
 from ebee.abi.layout import Layout, Value
 from ebee.errors import KernelError
-from ebee.kernel.live.syscall import address, call
-from ebee.kernel.live.syscall import numbers as system_calls
+from ebee.kernel.live.syscall import address, call, numbers
 from ebee.kernel.operations import Operation
 
 
@@ -21,7 +20,7 @@ def bpf(command: Command, attributes: bytearray) -> int:
     Raises:
         OSError: it failed; only the errno is told.
     """
-    return call(system_calls().bpf, command, address(attributes), len(attributes))
+    return call(numbers()["bpf"], command, address(attributes), len(attributes))
 
 
 def bpf_explained(
@@ -82,7 +81,7 @@ def is_filtered(number: int) -> bool | None:
         return None
     attributes = bytearray(8)
     try:
-        call(system_calls().bpf, 0xFFFF, address(attributes), len(attributes))
+        call(numbers()["bpf"], 0xFFFF, address(attributes), len(attributes))
     except OSError as error:
         return error.errno in (EPERM, EACCES)
     return None

@@ -49,7 +49,7 @@ def enter_network(fd: int) -> None:
         NotPermittedError: it takes CAP_SYS_ADMIN.
     """
     try:
-        call(numbers().setns, fd, CLONE_NEWNET)
+        call(numbers()["setns"], fd, CLONE_NEWNET)
     except OSError as error:
         raise explained(
             error, f"enter network namespace (fd {fd})", Operation.NAMESPACE, needs=("CAP_SYS_ADMIN",)
@@ -58,7 +58,7 @@ def enter_network(fd: int) -> None:
 
 def _unshare(flags: int, tried: str) -> None:
     try:
-        call(numbers().unshare, flags)
+        call(numbers()["unshare"], flags)
     except OSError as error:
         raise explained(
             error, tried, Operation.NAMESPACE, subject="such namespaces", needs=("CAP_SYS_ADMIN",)

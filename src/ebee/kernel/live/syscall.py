@@ -9,9 +9,9 @@ from __future__ import annotations
 import ctypes
 import errno as _errno
 from functools import cache
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
-from ebee.errors import NotSupportedError
+from ebee.abi.arch import host
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _syscall = _libc.syscall
@@ -29,39 +29,14 @@ class Buffer(Protocol):
     def __len__(self) -> int: ...
 
 
-class Numbers(NamedTuple):
-    """The numbers of those system calls that Python's os module lacks."""
-
-    bpf: int
-    perf_event_open: int
-    setsockopt: int
-    mount: int
-    unshare: int
-    setns: int
-
-
-_NUMBERS = {
-    "x86_64": Numbers(bpf=321, perf_event_open=298, setsockopt=54, mount=165, unshare=272, setns=308),
-    "aarch64": Numbers(bpf=280, perf_event_open=241, setsockopt=208, mount=40, unshare=97, setns=268),
-}
-
-
 @cache
-def numbers() -> Numbers:
-    """Return this architecture's numbers.
+def numbers() -> dict[str, int]:
+    """Return this architecture's numbers of system calls, by name.
 
     Raises:
         NotSupportedError: ebee does not know the architecture.
     """
-    from os import uname
-
-    machine = uname().machine
-    known = _NUMBERS.get(machine)
-    if known is None:
-        raise NotSupportedError(
-            f"call the kernel: the architecture is {machine}, expected {' or '.join(_NUMBERS)}"
-        )
-    return known
+    return host().syscalls
 
 
 def call(number: int, *arguments: int) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 
 from ebee.abi.bpf import ProgType
@@ -20,13 +20,21 @@ from ebee.text import did_you_mean
 _KEY = bytes(4)
 
 
-def load(spec: ObjectSpec, kernel: Kernel, *, programs: Iterable[str] | None = None) -> LoadedObject:
+def load(
+    spec: ObjectSpec,
+    kernel: Kernel,
+    *,
+    programs: Iterable[str] | None = None,
+    maps: Mapping[str, Map] | None = None,
+) -> LoadedObject:
     """Load an object into a kernel.
 
     Args:
         spec: what to load; not changed.
         kernel: where to.
         programs: names of those to load; by default all but those whose section begins with `?`.
+        maps: maps that are there already, by the names of those whose place they take; they stay
+            their owner's.
 
     Raises:
         SpecError: the object asks for what cannot be.
@@ -39,15 +47,15 @@ def load(spec: ObjectSpec, kernel: Kernel, *, programs: Iterable[str] | None = N
     with ExitStack() as resources:
         wanted = _wanted(spec, programs)
         btf_fd = _load_types(spec, kernel, resources)
-        maps = _create_maps(spec, kernel, btf_fd, resources)
+        all_maps = _create_maps(spec, kernel, btf_fd, resources, maps or {})
         functions = PreparedFunctions(spec, kernel_types)
-        context = ObjectContext(spec, kernel, maps, btf_fd, kernel_types, functions)
+        context = ObjectContext(spec, kernel, all_maps, btf_fd, kernel_types, functions)
         loaded: dict[str, Program] = {}
         for item in wanted:
             loaded[item.name] = load_program(item, context)
             resources.callback(loaded[item.name].close)
-        _fill_slots(spec, maps, loaded)
-        return LoadedObject(spec, loaded, maps, resources.pop_all())
+        _fill_slots(spec, all_maps, loaded)
+        return LoadedObject(spec, loaded, all_maps, resources.pop_all())
 
 
 def _wanted(spec: ObjectSpec, names: Iterable[str] | None) -> list[ProgramSpec]:
@@ -100,9 +108,17 @@ _NO_RIGHTS = (1, 13)
 """EPERM and EACCES."""
 
 
-def _create_maps(spec: ObjectSpec, kernel: Kernel, btf_fd: int, resources: ExitStack) -> dict[str, Map]:
+def _create_maps(
+    spec: ObjectSpec, kernel: Kernel, btf_fd: int, resources: ExitStack, existing: Mapping[str, Map]
+) -> dict[str, Map]:
     maps: dict[str, Map] = {}
     for item in spec.maps.values():
+        if item.name in existing:
+            from ebee.loader.pinned import check_same
+
+            check_same(item, existing[item.name].info(), "the one to be used instead")
+            maps[item.name] = existing[item.name]
+            continue
         maps[item.name] = _create(item, spec, kernel, btf_fd)
         resources.callback(maps[item.name].close)
         if item.contents is not None:

@@ -38,7 +38,16 @@ def create_pinned(item: MapSpec, spec: ObjectSpec, kernel: Kernel, btf_fd: int, 
     return made
 
 
-def _check_same(item: MapSpec, there: MapInfo, path: str) -> None:
+def check_same(item: MapSpec, there: MapInfo, which: str, remedy: str = "use another one") -> None:
+    """Check that a map that is there already can stand for one of an object.
+
+    Args:
+        which: what messages call it.
+        remedy: what to do besides changing the declaration.
+
+    Raises:
+        MapError: it is another kind of map; says in what it differs.
+    """
     wanted = {
         "type": int(item.type),
         "key size": item.key_size_bytes,
@@ -60,7 +69,7 @@ def _check_same(item: MapSpec, there: MapInfo, path: str) -> None:
     ]
     if differing:
         raise MapError(
-            f"map {item.name}: the one pinned at {path} has {'; '.join(differing)}",
+            f"map {item.name}: {which} has {'; '.join(differing)}",
             errno=22,
-            hint=f"change the declaration, or remove the old one: rm {path}",
+            hint=f"change the declaration, or {remedy}",
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from ebee.loader.verifier import c_line
-from ebee.loader.verifier.scene import Finding, Scene
+from ebee.loader.verifier.scene import ACCESS_BYTES, Finding, Scene
 from ebee.loader.verifier.words import argument, argument_text, bound, kind, number, span
 
 _ADDED = re.compile(r"r(\d+) \+= r(\d+)$")
@@ -101,17 +101,30 @@ def out_of_bounds(scene: Scene, found: re.Match[str]) -> Finding:
 
 def _most(scene: Scene, size_bytes: int, size: int) -> int:
     """Return the largest byte offset that may be added to the address."""
+    access = _access(scene)
+    return size_bytes - size - (access[0] if access else 0)
+
+
+def _access(scene: Scene) -> tuple[int, int] | None:
+    """Return the offset and size of the access refused, or of the one that the refused sum is for."""
     address = _address(scene)
-    return size_bytes - size - (address[1] if address else 0)
+    size = _ACCESS.search(scene.last.text) if scene.last else None
+    if address is not None and size is not None:
+        return address[1], int(size[1]) // 8
+    following = scene.instructions[scene.last.slot + 1 :][:1] if scene.last else ()
+    for instruction in following:
+        if instruction.opcode & 0xE0 == 0x60 and instruction.opcode & 0x07 in (1, 2, 3):
+            return instruction.offset, ACCESS_BYTES[instruction.opcode & 0x18]
+    return None
 
 
 def _limit(scene: Scene, added: Added | None) -> str:
     """Return what the C index must stay below, a number where all of it is known."""
     size_bytes = _VALUE_SIZE.search(_target_state(scene))
-    access = _ACCESS.search(scene.last.text) if scene.last else None
+    access = _access(scene)
     if size_bytes is None or access is None or added is None:
         return "COUNT"
-    most = _most(scene, number(size_bytes[1]), int(access[1]) // 8)
+    most = number(size_bytes[1]) - access[1] - access[0]
     return str(most // added.scale_bytes + 1) if most >= 0 else "COUNT"
 
 

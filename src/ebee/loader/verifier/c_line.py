@@ -11,7 +11,7 @@ import re
 _NAME = re.compile(r"[A-Za-z_]\w*$")
 _ASSIGNED = re.compile(r"([A-Za-z_]\w*(?:(?:->|\.)\w+)*)\s*=(?!=)\s*(.*)")
 _ARROW = re.compile(r"([A-Za-z_]\w*)\s*->")
-_STAR = re.compile(r"(?<![\w)\]])\*+\s*([A-Za-z_]\w*)")
+_STAR = re.compile(r"(?:^|[^\w\s)\]*]|\breturn\b)\s*\*+\s*([A-Za-z_]\w*)")
 _INDEX = re.compile(r"\[([^\[\]]+)\]")
 _CAST_TO_NAME = re.compile(r"\*\s*\(\s*[\w ]+\*+\s*\)\s*([A-Za-z_]\w*)\b(?!\s*\()")
 

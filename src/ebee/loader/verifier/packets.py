@@ -6,12 +6,10 @@ import re
 from collections.abc import Iterator
 
 from ebee.loader.verifier import c_line
-from ebee.loader.verifier.scene import Finding, Scene
+from ebee.loader.verifier.scene import ACCESS_BYTES, Finding, Scene
 from ebee.loader.verifier.words import number, span
 
 _NO_END = "(void *)(long)ctx->data_end"
-_MEMORY_CLASSES = (0x61, 0x62, 0x63)
-_SIZES = {0x00: 4, 0x08: 2, 0x10: 1, 0x18: 8}
 
 
 def packet(scene: Scene, found: re.Match[str]) -> Finding:
@@ -99,6 +97,6 @@ def _accesses(scene: Scene, register: int, slot: int) -> Iterator[int]:
         is_memory = instruction.opcode & 0xE0 == 0x60 and memory_class in (1, 2, 3)
         address = instruction.src if memory_class == 1 else instruction.dst
         if is_memory and address == register:
-            yield instruction.offset + _SIZES[instruction.opcode & 0x18]
+            yield instruction.offset + ACCESS_BYTES[instruction.opcode & 0x18]
         if memory_class in (0, 1, 4, 7) and instruction.dst == register:
             return

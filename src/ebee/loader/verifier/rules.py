@@ -223,7 +223,7 @@ _FLOW = (
     ),
     Rule(
         "pointer-arithmetic",
-        r"R\d+ (?:bitwise operator \S+ on pointer|32-bit pointer arithmetic|tried to \w+ pointer from scalar)",
+        r"R\d+ (?:bitwise operator \S+ on pointer|32-bit pointer arithm|tried to \w+ pointer from scalar)",
         _says("computes with a pointer as if it were a number", _COMPUTE),
     ),
     Rule(

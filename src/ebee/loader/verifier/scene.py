@@ -17,6 +17,8 @@ _VALUE = r"=([^\s(=]*(?:\((?:[^()]|\([^()]*\))*\))?)"
 _MAP_NAME = re.compile(r"map=([\w.]+)")
 _MAP_ARGUMENT = re.compile(r"\(\s*&(\w+)\s*,")
 CALL = 0x85
+ACCESS_BYTES = {0x00: 4, 0x08: 2, 0x10: 1, 0x18: 8}
+"""By the size bits of a load's or store's opcode."""
 
 # What a program gives back when it wants to leave things as they are.
 _NEUTRAL = {"XDP": "XDP_PASS", "SCHED_CLS": "TC_ACT_OK", "SK_SKB": "SK_PASS", "SK_MSG": "SK_PASS"}
@@ -165,15 +167,18 @@ class Scene:
             return "return 1;"
         return f"return {_NEUTRAL.get(self.program_type, '0') if self._in_main() else '0'};"
 
+    def subprogram_calls(self) -> list[tuple[int, int]]:
+        """Return each call of one of the program's own functions: the call's slot and the function's."""
+        return [
+            (slot, slot + 1 + instruction.imm)
+            for slot, instruction in enumerate(self.instructions)
+            if instruction.opcode == CALL and instruction.src == 1
+        ]
+
     def _in_main(self) -> bool:
         """Whether the last step is the program's own, not one of a subprogram's."""
-        slot = self.last.slot if self.last else 0
-        targets = (
-            index + 1 + instruction.imm
-            for index, instruction in enumerate(self.instructions)
-            if instruction.opcode == CALL and instruction.src == 1
-        )
-        return all(target > slot for target in targets)
+        last = self.last.slot if self.last else 0
+        return all(target > last for _, target in self.subprogram_calls())
 
 
 def _in_characters(text: str, column: int) -> int:

@@ -58,9 +58,10 @@ def _passed(scene: Scene, found: re.Match[str]) -> str:
 
 def calls(scene: Scene, found: re.Match[str]) -> Finding:
     """`combined stack size of 2 calls is 832. Too large`."""
-    del scene
+    places = scene.subprogram_calls()
     return Finding(
         f"{found[1]} functions in a chain of calls use {found[2]} bytes of stack, "
         f"expected {STACK_BYTES} at most",
         hint=_MOVE_AWAY,
+        slot=places[0][0] if len(places) == 1 else None,
     )

@@ -1,0 +1,28 @@
+// class: negative-index
+// refused: return row->cells[index]
+// note: __s64 index =
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+
+struct row { __u32 length; __u8 cells[60]; };
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 4);
+	__type(key, __u32);
+	__type(value, struct row);
+} rows SEC(".maps");
+
+SEC("socket")
+int pick(struct __sk_buff *skb)
+{
+	__u32 key = 0;
+	__s64 index = (__s32)skb->mark;
+	struct row *row = bpf_map_lookup_elem(&rows, &key);
+
+	if (!row || index > 50)
+		return 0;
+	return row->cells[index];
+}
+
+char LICENSE[] SEC("license") = "GPL";

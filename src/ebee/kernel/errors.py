@@ -95,23 +95,27 @@ _TRACING_KINDS = {
 }
 
 
+_PROGRAM_WORDS = {ProgType.EXT: "freplace", ProgType.XDP: "XDP", ProgType.LSM: "LSM"}
+"""Types whose name is not that of the enum in small letters."""
+
+
 def program_subject(program_type: int, attach_type: int = 0) -> str:
     """Return how programs of a type are called in a sentence: `fentry programs`, `XDP programs`."""
     if program_type == ProgType.TRACING and attach_type in _TRACING_KINDS:
         return f"{_TRACING_KINDS[AttachType(attach_type)]} programs"
-    return f"{_name(ProgType, program_type)} programs"
+    try:
+        known = ProgType(program_type)
+    except ValueError:
+        return f"type {program_type} programs"
+    return f"{_PROGRAM_WORDS.get(known) or known.name.lower()} programs"
 
 
 def map_subject(map_type: int) -> str:
-    """Return how maps of a type are called in a sentence."""
-    return f"{_name(MapType, map_type)} maps"
-
-
-def _name(numbers: type[ProgType] | type[MapType], number: int) -> str:
+    """Return how maps of a type are called in a sentence: `HASH maps`."""
     try:
-        return numbers(number).name
+        return f"{MapType(map_type).name} maps"
     except ValueError:
-        return f"type {number}"
+        return f"type {map_type} maps"
 
 
 # -- explaining --------------------------------------------------------------------------------

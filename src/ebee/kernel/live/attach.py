@@ -108,14 +108,8 @@ class Attaching:
             disabled=1,
         )
         try:
-            return call(
-                numbers()["perf_event_open"],
-                address(attributes),
-                event.pid,
-                event.cpu,
-                -1,
-                PERF_FLAG_FD_CLOEXEC,
-            )
+            number = numbers()["perf_event_open"]
+            return call(number, address(attributes), event.pid, event.cpu, -1, PERF_FLAG_FD_CLOEXEC)
         except OSError as error:
             tried = f"open perf event (type {event.type}, config {event.config})"
             raise explained(

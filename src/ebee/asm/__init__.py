@@ -1,11 +1,16 @@
 """eBPF instructions: bytes <-> records <-> text.
 
-The numbers they are made of are in `ebee.asm.opcodes`.
+The numbers they are made of are in `ebee.asm.opcodes`. What makes and reads text is imported when
+it is first used: loading a program needs none of it.
 """
 
-from ebee.asm.assemble import assemble
-from ebee.asm.disassemble import AddressName, CallName, address_text, disassemble
+from typing import TYPE_CHECKING, Any
+
 from ebee.asm.instruction import INSTRUCTION_BYTES, Instruction, decode, encode
+
+if TYPE_CHECKING:
+    from ebee.asm.assemble import assemble
+    from ebee.asm.disassemble import AddressName, CallName, address_text, disassemble
 
 __all__ = [
     "INSTRUCTION_BYTES",
@@ -18,3 +23,14 @@ __all__ = [
     "disassemble",
     "encode",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module 'ebee.asm' has no attribute '{name}'")
+    from importlib import import_module
+
+    module = "assemble" if name == "assemble" else "disassemble"
+    found = getattr(import_module(f"ebee.asm.{module}"), name)
+    globals()[name] = found
+    return found

@@ -23,10 +23,14 @@ def main(call: Call) -> Answer | None:
     call.words.finish()
     kind = call.text("emit") or "object"
     if kind not in _KINDS:
-        raise UsageError(f"option --emit: found '{kind}', expected {' or '.join(_KINDS)}", usage=call.words.usage)
+        raise UsageError(
+            f"option --emit: found '{kind}', expected {' or '.join(_KINDS)}", usage=call.words.usage
+        )
     output = call.text("output") or _default_output(path, kind)
     if output == "-" and call.settings.json:
-        raise UsageError("option --output: found '-' with --json, expected one of them", usage=call.words.usage)
+        raise UsageError(
+            "option --output: found '-' with --json, expected one of them", usage=call.words.usage
+        )
     compiled = compile_c(path, options=_options(call))
     for warning in compiled.warnings:
         complain(warning.render())
@@ -92,8 +96,15 @@ def _listing(spec: ObjectSpec) -> Iterator[str]:
     """Yield the functions of an object: their section, C lines, instructions, and what these refer to."""
     for function in spec.functions.values():
         yield f"{function.section}: {function.name}:"
-        named = {item.slot: item.map_name if isinstance(item, MapReference) else item for item in function.references}
-        texts = {line.slot: spec.btf.string(line.text_offset).strip() for line in function.lines} if spec.btf else {}
+        named = {
+            item.slot: item.map_name if isinstance(item, MapReference) else item
+            for item in function.references
+        }
+        texts = (
+            {line.slot: spec.btf.string(line.text_offset).strip() for line in function.lines}
+            if spec.btf
+            else {}
+        )
         for slot, text in disassemble(function.instructions):
             if slot in texts:
                 yield f"; {texts[slot]}"

@@ -9,6 +9,7 @@ from ebee.cli.call import Answer, Call
 from ebee.cli.selectors import Selector, take_selector
 from ebee.cli.words import Words
 from ebee.errors import AttachError, NotSupportedError, SpecError, notify
+from ebee.introspect.net import find_named
 from ebee.kernel.protocol import Kernel, NetDevice, ObjectKind, ProgramInfo
 from ebee.links.devices import find_device, warn_if_down
 from ebee.links.xdp import FLAGS_UPDATE_IF_NOEXIST, MODE_FLAGS, explained
@@ -41,7 +42,9 @@ def _device(words: Words) -> str:
     return words.take("the name of a device")
 
 
-def _attach(kernel: Kernel, selector: Selector, point: AttachPoint, words: Words, *, overwrite: bool) -> Answer:
+def _attach(
+    kernel: Kernel, selector: Selector, point: AttachPoint, words: Words, *, overwrite: bool
+) -> Answer:
     with ExitStack() as resources:
         fd = selector.open_one(kernel, resources, words)
         info = kernel.program_info(fd)
@@ -68,9 +71,7 @@ def _check_type(info: ProgramInfo, name: str, point: AttachPoint) -> None:
 
 
 def _detach(kernel: Kernel, point: AttachPoint) -> Answer:
-    device = find_device(kernel, "a program", point) if point.target else None
-    if device is None:
-        raise SpecError("detach: no device is named")
+    device = find_named(kernel, point.target, f"detach from {point}")
     if not device.xdp:
         notify(f"{device.name} runs no XDP program, so there is nothing to detach")
         return Answer(None, list)
@@ -98,9 +99,7 @@ def _other_mode(device: NetDevice, point: AttachPoint) -> AttachError:
     )
 
 
-def _held_by_link(
-    kernel: Kernel, device: NetDevice, point: AttachPoint, error: AttachError
-) -> AttachError:
+def _held_by_link(kernel: Kernel, device: NetDevice, point: AttachPoint, error: AttachError) -> AttachError:
     """Say which link holds the program: netlink does not take it off such."""
     from ebee.abi.bpf import LinkType
     from ebee.introspect.objects import each

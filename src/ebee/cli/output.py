@@ -66,9 +66,7 @@ def pretty_json(value: Any, depth: int = 0) -> str:
     """Return a value as JSON with each member of an object on a line of its own, as bpftool has it."""
     if isinstance(value, Mapping) and value:
         inner = "\n" + _INDENT * (depth + 1)
-        members = [
-            f"{inner}{_text(key)}: {pretty_json(item, depth + 1)}" for key, item in value.items()
-        ]
+        members = [f"{inner}{_text(key)}: {pretty_json(item, depth + 1)}" for key, item in value.items()]
         return "{" + ",".join(members) + "\n" + _INDENT * depth + "}"
     if _is_list(value) and value:
         return "[" + ",".join([pretty_json(item, depth + 1) for item in value]) + "\n" + _INDENT * depth + "]"

@@ -35,7 +35,8 @@ class _Dump(NamedTuple):
 def main(call: Call) -> Answer:
     if call.words.choice(("xlated", "jited")) == "jited":
         raise NotSupportedError(
-            "prog dump jited: ebee cannot show machine code yet", hint="see what it is made from: prog dump xlated"
+            "prog dump jited: ebee cannot show machine code yet",
+            hint="see what it is made from: prog dump xlated",
         )
     selector = take_selector(call.words, ObjectKind.PROGRAM)
     wish = _wish(call)

@@ -58,8 +58,9 @@ class Selector:
         fds = self.open_all(kernel, resources)
         if len(fds) > 1:
             ids = [str(_identity(kernel, fd, self.kind)[0]) for fd in fds]
+            noun = self.kind.value
             raise words.wrong(
-                f"{self.kind.value} {self.key} {self.word}: means {len(fds)} {self.kind.value}s, expected one",
+                f"{noun} {self.key} {self.word}: means {len(fds)} {noun}s, expected one",
                 hint=f"name it by its id: {', '.join(ids)}",
             )
         return fds[0]

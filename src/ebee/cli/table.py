@@ -58,18 +58,29 @@ _LINK = "LINK := { id ID | pinned PATH }"
 _ATTACH_TYPE = "ATTACH_TYPE := { xdp | xdpgeneric | xdpdrv | xdpoffload }"
 _LOAD_WORDS = "[type TYPE] [map { idx N | name NAME } MAP]... [pinmaps DIR] [autoattach]"
 
-_PROG_SHOW = Entry("prog_show", "list programs, or show one", ("prog { show | list } [PROG] [--pids]",), (_PIDS,))
+_PROG_SHOW = Entry(
+    "prog_show", "list programs, or show one", ("prog { show | list } [PROG] [--pids]",), (_PIDS,)
+)
 _MAP_SHOW = Entry("map_show", "list maps, or show one", ("map { show | list } [MAP] [--pids]",), (_PIDS,))
-_LINK_SHOW = Entry("link_show", "list links, or show one", ("link { show | list } [LINK] [--pids]",), (_PIDS,))
+_LINK_SHOW = Entry(
+    "link_show", "list links, or show one", ("link { show | list } [LINK] [--pids]",), (_PIDS,)
+)
 _NET_SHOW = Entry("net_show", "list programs on interfaces", ("net { show | list } [dev DEVICE]",))
 
 COMMANDS: dict[str, Entry | Group] = {
     "compile": Entry(
         "compile",
         "compile a C file to a BPF object",
-        ("compile FILE [-o OUT] [-D NAME=VALUE]... [-I DIR]... [-O LEVEL] [--cpu v1..v4] [--no-debug] [--emit KIND]",),
         (
-            Option(("-o", "--output"), "OUT", "where to write; - is standard output; by default FILE with .o for .c"),
+            "compile FILE [-o OUT] [-D NAME=VALUE]... [-I DIR]... [-O LEVEL] [--cpu v1..v4] [--no-debug] "
+            "[--emit { object | asm }]",
+        ),
+        (
+            Option(
+                ("-o", "--output"),
+                "OUT",
+                "where to write; - is standard output; by default FILE with .o for .c",
+            ),
             Option(("-D", "--define"), "NAME[=VALUE]", "define a macro", many=True),
             Option(("-I", "--include"), "DIR", "search a folder for includes", many=True),
             Option(("-O", "--optimise"), "LEVEL", "0, 1, 2 (the default), 3, s or z"),

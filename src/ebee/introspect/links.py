@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from ebee.abi.bpf import AttachType, LinkType
+from ebee.abi.bpf import (
+    PERF_EVENT_EVENT,
+    PERF_EVENT_KPROBE,
+    PERF_EVENT_KRETPROBE,
+    PERF_EVENT_TRACEPOINT,
+    PERF_EVENT_UPROBE,
+    PERF_EVENT_URETPROBE,
+    AttachType,
+    LinkType,
+)
 from ebee.introspect.extras import Extras, extra_lines
 from ebee.introspect.objects import each
 from ebee.kernel.protocol import Kernel, LinkInfo, ObjectKind
@@ -82,6 +91,24 @@ def _on_device(kernel: Kernel, info: LinkInfo) -> Facts:
     return ({"devname": name} if name else {}) | {"ifindex": ifindex} | _told(info, "ifindex")
 
 
+def _perf_event(_: Kernel, info: LinkInfo) -> Facts:
+    """Describe a perf event by what it is of. Kernel: told since 6.6."""
+    details = info.details
+    kind = details.get("perf_event_type", 0)
+    facts: Facts = {}
+    if kind == PERF_EVENT_TRACEPOINT:
+        facts = {"tracepoint": details.get("tp_name", "")}
+    elif kind in (PERF_EVENT_KPROBE, PERF_EVENT_KRETPROBE):
+        facts = {"retprobe": kind == PERF_EVENT_KRETPROBE, "func": details.get("func_name", "")}
+        facts["offset"] = details.get("offset", 0)
+    elif kind in (PERF_EVENT_UPROBE, PERF_EVENT_URETPROBE):
+        facts = {"retprobe": kind == PERF_EVENT_URETPROBE, "file": details.get("file_name", "")}
+        facts["offset"] = details.get("offset", 0)
+    elif kind == PERF_EVENT_EVENT:
+        facts = {"event_type": details.get("type", 0), "event_config": details.get("config", 0)}
+    return facts | ({"cookie": details["cookie"]} if details.get("cookie") else {})
+
+
 def _netfilter(_: Kernel, info: LinkInfo) -> Facts:
     from ebee.introspect.netfilter import netfilter_facts
 
@@ -95,6 +122,7 @@ def _ordered(facts: Facts, keys: tuple[str, ...]) -> Facts:
 _DESCRIBERS: dict[str, Callable[[Kernel, LinkInfo], Facts]] = {
     "RAW_TRACEPOINT": _raw_tracepoint,
     "TRACING": _tracing,
+    "PERF_EVENT": _perf_event,
     "XDP": _on_device,
     "TCX": _on_device,
     "NETKIT": _on_device,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 from ebee.abi.bpf import AttachType, LinkType
@@ -30,9 +30,7 @@ def describe_network(kernel: Kernel, device: str | None = None) -> Facts:
     Raises:
         AttachError: there is no such interface.
     """
-    devices = kernel.net_devices()
-    if device is not None:
-        devices = [_device(devices, device)]
+    devices = kernel.net_devices() if device is None else [find_named(kernel, device, f"look at {device}")]
     return {
         "xdp": [fact for item in devices for fact in _xdp(item)],
         "tc": [fact for item in devices for fact in _tc(kernel, item)],
@@ -41,12 +39,21 @@ def describe_network(kernel: Kernel, device: str | None = None) -> Facts:
     }
 
 
-def _device(devices: Sequence[NetDevice], name: str) -> NetDevice:
+def find_named(kernel: Kernel, name: str, tried: str) -> NetDevice:
+    """Return the interface of a name.
+
+    Args:
+        tried: what messages begin with.
+
+    Raises:
+        AttachError: there is none in this network namespace.
+    """
+    devices = kernel.net_devices()
     found = next((item for item in devices if item.name == name), None)
     if found is None:
         names = [item.name for item in devices]
         raise AttachError(
-            f"look at {name}: there is no device '{name}'",
+            f"{tried}: there is no device '{name}'",
             hint=did_you_mean(name, names) or f"devices here: {', '.join(names)}",
         )
     return found

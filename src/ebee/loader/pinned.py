@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from ebee.abi.bpf import MapType
 from ebee.errors import MapError
 from ebee.kernel.protocol import Kernel, MapInfo, ObjectKind
 from ebee.maps import Map, create_map
@@ -24,7 +25,7 @@ def create_pinned(item: MapSpec, spec: ObjectSpec, kernel: Kernel, btf_fd: int, 
     if os.path.lexists(path):
         found = Map(kernel, open_pin(kernel, path, ObjectKind.MAP), item, spec.btf)
         try:
-            _check_same(item, found.info(), path)
+            check_same(item, found.info(), f"the one pinned at {path}", f"remove the old one: rm {path}")
         except BaseException:
             found.close()
             raise
@@ -49,7 +50,7 @@ def check_same(item: MapSpec, there: MapInfo, which: str, remedy: str = "use ano
         MapError: it is another kind of map; says in what it differs.
     """
     wanted = {
-        "type": int(item.type),
+        "type": item.type.name,
         "key size": item.key_size_bytes,
         "value size": item.value_size_bytes,
         "max entries": requested_entries(item),
@@ -57,7 +58,7 @@ def check_same(item: MapSpec, there: MapInfo, which: str, remedy: str = "use ano
         "map_extra": item.map_extra,
     }
     found = {
-        "type": there.type,
+        "type": _type_name(there.type),
         "key size": there.key_size_bytes,
         "value size": there.value_size_bytes,
         "max entries": there.max_entries,
@@ -73,3 +74,10 @@ def check_same(item: MapSpec, there: MapInfo, which: str, remedy: str = "use ano
             errno=22,
             hint=f"change the declaration, or {remedy}",
         )
+
+
+def _type_name(number: int) -> str:
+    try:
+        return MapType(number).name
+    except ValueError:
+        return str(number)

@@ -32,7 +32,9 @@ _OPEN = {
 _KINDS = {
     "anon_inode:bpf-prog": ObjectKind.PROGRAM,
     "anon_inode:bpf-map": ObjectKind.MAP,
+    # Opened where it was made, and opened again by its id or pin.
     "anon_inode:bpf_link": ObjectKind.LINK,
+    "anon_inode:bpf-link": ObjectKind.LINK,
     "anon_inode:btf": ObjectKind.BTF,
 }
 _NAME_BYTES = 64

@@ -62,6 +62,10 @@ class TestRecordings:
     def test_the_verifier_s_own_words_are_kept(self, recording: Recording) -> None:
         found = recording.explained()
         assert found.telling in recording.log
+        if not found.telling:
+            # Before Linux 6.4 the end of a log that is too long is lost, and the reason with it.
+            assert recording.facts["errno"] == "28"
+            return
         assert found.diagnostic.notes[-1].message == f"the verifier says: {found.telling}"
 
     def test_without_line_info_the_log_s_own_comment_gives_the_line(self, recording: Recording) -> None:

@@ -59,19 +59,22 @@ def explain(
     Returns:
         An explanation, for any log; without a guess where the refusal is none that is known.
     """
-    from ebee.loader.verifier import rules
+    from errno import ENOSPC
+
+    from ebee.loader.verifier import flow, rules
 
     report = read_log(log)
     scene = Scene(
         report, lines, instructions, program_type=program_type, license=license, poisoned=poisoned or {}
     )
     matched = rules.match(report.words)
-    if matched is None:
-        finding, kind = _unknown(report, errno), "unknown"
-        telling = report.words[-1] if report.words else ""
-    else:
+    if matched is not None:
         rule, found = matched
         finding, kind, telling = rule.explain(scene, found), rule.name, found.string
+    else:
+        telling = report.words[-1] if report.words else ""
+        full = flow.log_full(scene) if errno == ENOSPC and not telling else None
+        finding, kind = (full, "too-complex") if full else (_unknown(report, errno), "unknown")
     slot = _stop(scene, finding)
     return Explanation(_diagnostic(scene, finding, program, telling, slot), telling, kind, slot)
 

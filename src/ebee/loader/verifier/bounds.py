@@ -12,7 +12,6 @@ _ADDED = re.compile(r"r(\d+) \+= r(\d+)$")
 _SHIFTED = re.compile(r"[rw](\d+) <<= (\d+)$")
 _ADDRESS = re.compile(r"\(r(\d+) ([+-]\d+)\)")
 _ACCESS = re.compile(r"\*\([us](\d+) \*\)")
-_MAP = re.compile(r"map=([\w.]+)")
 _VALUE_SIZE = re.compile(r"\b(?:vs|sz)=(\d+)")
 _BELIEVABLE = 1 << 31
 
@@ -57,27 +56,35 @@ def _index_added(scene: Scene) -> Added | None:
 
 
 def _address(scene: Scene) -> tuple[int, int] | None:
-    """Return the register that the last step goes through, and what it adds to it."""
-    found = _ADDRESS.search(scene.last.text) if scene.last else None
-    return (int(found[1]), int(found[2])) if found else None
+    """Return the register that the last step goes through or adds to, and what the access adds to it."""
+    text = scene.last.text if scene.last else ""
+    if found := _ADDRESS.search(text):
+        return int(found[1]), int(found[2])
+    added = _ADDED.match(text)
+    return (int(added[1]), 0) if added else None
 
 
 def _target_state(scene: Scene) -> str:
     address = _address(scene)
-    if address is not None:
-        return scene.state(address[0])
-    added = _ADDED.match(scene.last.text) if scene.last else None
-    return scene.state(int(added[1])) if added else ""
+    return scene.state(address[0]) if address else ""
 
 
 def _target(scene: Scene) -> str:
     """Return what the last step reaches into: `a value of map 'rows'`."""
     state = _target_state(scene)
     if state.startswith(("map_value", "map_key")):
-        name = _MAP.search(state)
-        what = "key" if state.startswith("map_key") else "value"
-        return f"a {what} of map '{name[1]}'" if name else f"a {what} of the map"
+        what = "a key" if state.startswith("map_key") else "a value"
+        name = _map_name(scene, state)
+        return f"{what} of map '{name}'" if name else f"{what} of the map"
     return kind(state).partition(" to ")[2] or "the memory"
+
+
+def _map_name(scene: Scene, state: str) -> str:
+    """Return the map's name as the log has it, or as the lookup that gave the address."""
+    address = _address(scene)
+    origin = scene.origin(address[0]) if address else None
+    slot = scene.step(origin.at).slot if origin is not None and "map_lookup" in origin.name else -1
+    return scene.map_name(state, slot)
 
 
 def out_of_bounds(scene: Scene, found: re.Match[str]) -> Finding:

@@ -132,6 +132,13 @@ def tail_call_map(scene: Scene, found: re.Match[str]) -> Finding:
     )
 
 
+def misconfigured(scene: Scene, found: re.Match[str]) -> Finding:
+    """`kernel subsystem misconfigured verifier`: before Linux 6.8 also for a tail call's wrong map."""
+    if scene.called() == "bpf_tail_call":
+        return tail_call_map(scene, found)
+    return Finding(f"the verifier refused it: {found[0]}")
+
+
 def bad_call(scene: Scene, found: re.Match[str]) -> Finding:
     """`Caller passes invalid args into func#1 ('twice')`, with the reason in the line before."""
     name = f"{found[1]}()" if found[1] else "a global function"

@@ -56,6 +56,18 @@ def too_large(scene: Scene, found: re.Match[str]) -> Finding:
     )
 
 
+def log_full(scene: Scene) -> Finding | None:
+    """Before Linux 6.4 a log that is full hides the reason; what fills it is most often a loop."""
+    slot = _loop(scene)
+    if slot is None:
+        return None
+    return Finding(
+        "the loop has so many rounds that the verifier's log is full before it says what is wrong",
+        hint=_LOOP_HINT,
+        slot=slot,
+    )
+
+
 def _slot(digits: str) -> int | None:
     return int(digits) if len(digits) < 10 else None
 

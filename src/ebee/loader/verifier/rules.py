@@ -113,7 +113,7 @@ _MEMORY = (
         _says_of_kind("writes through {}, which may only be read"),
     ),
     Rule("stack-too-large", r"combined stack size of (\d+) calls is (\d+)", stack.calls),
-    Rule("stack-too-large", rf"invalid write to stack {_STACK}", stack.outside),
+    Rule("stack-too-large", rf"invalid (?:write|indirect access) to stack {_STACK}", stack.outside),
     Rule("stack-too-large", rf"invalid stack (?:type R\d+ )?{_OLD_STACK}", stack.outside),
     Rule("stack-uninitialised", rf"invalid (?:indirect )?read from stack {_STACK}", stack.unset),
     Rule("unbounded-index", r"variable-offset (?:indirect )?\w+ (?:from|to) stack", bounds.stack_index),
@@ -164,6 +164,7 @@ _CALLS = (
     Rule("wrong-argument", r"R(\d+) type=(\w+) expected=(.+)", calls.wrong_argument),
     Rule("wrong-map", r"cannot pass map_type (\d+) into func (\w+)#\d+", calls.wrong_map),
     Rule("wrong-map", r"expected prog array map for tail call", calls.tail_call_map),
+    Rule("wrong-map", r"kernel subsystem misconfigured verifier", calls.misconfigured),
     Rule("kernel-function", r"calling kernel function (\w+) is not allowed", calls.kernel_function),
     Rule("may-sleep", r"helper call might sleep|helper call is not allowed in non-sleep", calls.may_sleep),
     Rule(

@@ -16,6 +16,8 @@ from ebee.kernel.live import LiveKernel, maps, objects, programs
 from ebee.kernel.live.syscall import address, buffer, c_string
 from ebee.kernel.protocol import Kernel, MapCreate, ObjectKind, ProgramLoad
 
+# A descriptor that nobody has, so that nothing is found under /proc/self/fdinfo.
+NO_FD = 0x7FFFFFFF
 Bpf = Callable[[Command, bytearray], int]
 
 
@@ -88,7 +90,7 @@ def test_an_old_kernels_shorter_answer_leaves_newer_fields_zero(monkeypatch: pyt
     """Linux 4.13 knew map_info up to map_flags only."""
     told = bytes(MAP_INFO.pack(type=MapType.HASH, id=5, key_size=4, value_size=8, max_entries=10))[:24]
     monkeypatch.setattr(objects, "bpf", writes_info([told]))
-    info = LiveKernel().map_info(-1)
+    info = LiveKernel().map_info(NO_FD)
     assert (info.id, info.type, info.key_size_bytes, info.max_entries) == (5, MapType.HASH, 4, 10)
     assert (info.name, info.btf_id, info.map_extra) == ("", 0, 0)
 
@@ -106,7 +108,7 @@ def test_arrays_that_grew_between_two_questions_are_asked_for_again(monkeypatch:
         return answering(command, attributes)
 
     monkeypatch.setattr(objects, "bpf", bpf)
-    info = LiveKernel().program_info(-1)
+    info = LiveKernel().program_info(NO_FD)
     assert asked == [0, 1, 2]
     assert len(info.map_ids) == 2
 
@@ -114,7 +116,7 @@ def test_arrays_that_grew_between_two_questions_are_asked_for_again(monkeypatch:
 def test_a_program_whose_device_is_gone_is_orphaned(monkeypatch: pytest.MonkeyPatch) -> None:
     """The kernel says ENODEV and tells nothing else."""
     monkeypatch.setattr(objects, "bpf", failing(errno.ENODEV))
-    assert LiveKernel().program_info(-1).orphaned
+    assert LiveKernel().program_info(NO_FD).orphaned
 
 
 def test_a_map_that_does_not_fit_its_type_names_every_number(monkeypatch: pytest.MonkeyPatch) -> None:

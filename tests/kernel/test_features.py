@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -106,14 +106,15 @@ def test_abilities_of_every_kernel_are_found(probes: Probes, name: str) -> None:
 
 def test_names_that_are_not_known_have_neighbours(probes: Probes) -> None:
     """Hooks, abilities, helpers."""
-    for question, hint in (
-        (lambda: probes.hook("fentri"), "did you mean 'fentry'?"),
-        (lambda: probes.ability("bounded loop"), "did you mean 'bounded loops'?"),
-        (lambda: probes.helper("map_lookup_elm", ProgType.XDP), "did you mean 'map_lookup_elem'?"),
-    ):
+    questions: dict[str, Callable[[], Answer]] = {
+        "fentry": lambda: probes.hook("fentri"),
+        "bounded loops": lambda: probes.ability("bounded loop"),
+        "map_lookup_elem": lambda: probes.helper("map_lookup_elm", ProgType.XDP),
+    }
+    for nearest, question in questions.items():
         with pytest.raises(SpecError) as caught:
             question()
-        assert caught.value.hint == hint
+        assert caught.value.hint == f"did you mean '{nearest}'?"
 
 
 def test_nothing_stays_loaded(probes: Probes) -> None:

@@ -236,11 +236,18 @@ def _hook(name: str, answer: Answer, facts: KernelFacts) -> Finding:
         return Finding(name, health, answer.reason)
     if answer.refused:
         return Finding(name, health, answer.reason, _INSTEAD.get(name, ""))
-    option = HOOKS[name].needs_config
-    missing = option and (facts.config is None or facts.config.get(option.removesuffix("=y")) != "y")
-    mends = [f"it takes a kernel with {option}"] if missing else []
-    mends += [_INSTEAD[name]] if name in _INSTEAD else []
+    mends = [text for text in (_kernel_with(name, facts), _INSTEAD.get(name)) if text]
     return Finding(name, health, answer.reason, "; ".join(mends))
+
+
+def _kernel_with(name: str, facts: KernelFacts) -> str:
+    """Return which kernel has a hook, with the option left out that this kernel has."""
+    hook = HOOKS[name]
+    has_option = facts.config is not None and facts.config.get(hook.needs_config.removesuffix("=y")) == "y"
+    release = f"Linux {hook.since} or later" if hook.since else "a kernel"
+    if hook.needs_config and not has_option:
+        return f"it takes {release} with {hook.needs_config}"
+    return f"it takes {release}" if hook.since else ""
 
 
 def _abilities(probes: Probes) -> tuple[Finding, ...]:

@@ -16,7 +16,8 @@ class Hook(NamedTuple):
         result: what the probe's program returns; some places take no 0.
         pmu: the perf event source that attaching goes through; loading alone says nothing then.
         link_function: the kernel function that makes its links.
-        needs_config: the kernel options that bring it.
+        needs_config: the kernel option that brings it.
+        since: the first release that has it, where that is a recent one; for messages only.
     """
 
     name: str
@@ -28,11 +29,11 @@ class Hook(NamedTuple):
     pmu: str = ""
     link_function: str = ""
     needs_config: str = ""
+    since: str = ""
 
 
 _P, _A = ProgType, AttachType
 _FENTRY = ("bpf_fentry_test1", "vfs_read", "do_exit")
-_MULTI = "CONFIG_FPROBE=y"
 
 HOOKS: dict[str, Hook] = {
     hook.name: hook
@@ -75,7 +76,14 @@ HOOKS: dict[str, Hook] = {
         Hook("sk_lookup", _P.SK_LOOKUP, _A.SK_LOOKUP, result=1, needs_config="CONFIG_NET=y"),
         Hook("sk_reuseport", _P.SK_REUSEPORT, _A.SK_REUSEPORT_SELECT, result=1, needs_config="CONFIG_INET=y"),
         Hook("flow_dissector", _P.FLOW_DISSECTOR, _A.FLOW_DISSECTOR, needs_config="CONFIG_NET=y"),
-        Hook("netfilter", _P.NETFILTER, _A.NETFILTER, result=1, needs_config="CONFIG_NETFILTER_BPF_LINK=y"),
+        Hook(
+            "netfilter",
+            _P.NETFILTER,
+            _A.NETFILTER,
+            result=1,
+            needs_config="CONFIG_NETFILTER_BPF_LINK=y",
+            since="6.4",
+        ),
         Hook("lwt_in", _P.LWT_IN, needs_config="CONFIG_LWTUNNEL_BPF=y"),
         Hook("lwt_out", _P.LWT_OUT, needs_config="CONFIG_LWTUNNEL_BPF=y"),
         Hook("lwt_xmit", _P.LWT_XMIT, needs_config="CONFIG_LWTUNNEL_BPF=y"),
@@ -92,7 +100,8 @@ HOOKS: dict[str, Hook] = {
             _P.KPROBE,
             _A.TRACE_KPROBE_MULTI,
             link_function="bpf_kprobe_multi_link_attach",
-            needs_config=_MULTI,
+            needs_config="CONFIG_FPROBE=y",
+            since="5.18",
         ),
         Hook(
             "uprobe.multi",
@@ -100,11 +109,14 @@ HOOKS: dict[str, Hook] = {
             _A.TRACE_UPROBE_MULTI,
             link_function="bpf_uprobe_multi_link_attach",
             needs_config="CONFIG_UPROBES=y",
+            since="6.6",
         ),
         Hook("tp_btf", _P.TRACING, _A.TRACE_RAW_TP, target=("btf_trace_sched_switch", "btf_trace_sys_enter")),
         Hook("fentry", _P.TRACING, _A.TRACE_FENTRY, target=_FENTRY),
         Hook("fexit", _P.TRACING, _A.TRACE_FEXIT, target=_FENTRY),
-        Hook("fmod_ret", _P.TRACING, _A.MODIFY_RETURN, target=("bpf_modify_return_test",)),
+        Hook(
+            "fmod_ret", _P.TRACING, _A.MODIFY_RETURN, target=("security_file_open", "bpf_modify_return_test")
+        ),
         Hook("iter", _P.TRACING, _A.TRACE_ITER, target=("bpf_iter_task", "bpf_iter_bpf_map")),
         Hook("lsm", _P.LSM, _A.LSM_MAC, target=("bpf_lsm_file_open",), needs_config="CONFIG_BPF_LSM=y"),
         Hook(

@@ -28,6 +28,8 @@ def _kernel_types(_: Probes) -> Answer:
     try:
         size = os.stat(VMLINUX).st_size
     except OSError as error:
+        if not os.path.isdir("/sys/kernel"):
+            return unknown("/sys/kernel is not there; is sysfs mounted?")
         return no(f"{VMLINUX} cannot be read ({error.strerror})")
     return yes(f"{VMLINUX}, {size} bytes")
 

@@ -87,6 +87,7 @@ _INSTEAD = {
 }
 _ESSENTIAL_HOOKS = frozenset(("socket",))
 _OPTIONAL_ABILITIES = frozenset(("hardware perf events",))
+_MOUNT_SYSFS = "mount -t sysfs sysfs /sys"
 _CAPABILITIES = {
     "CAP_BPF": "to load programs and maps",
     "CAP_PERFMON": "to trace",
@@ -145,7 +146,7 @@ def _btf(probes: Probes) -> tuple[Finding, ...]:
     )
     return (
         Finding(VMLINUX, _health(types), types.reason, mend),
-        Finding("types of programs", _health(programs), programs.reason, _mend_rights(programs)),
+        Finding("types of programs", _health(programs), programs.reason, _mend_unknown(programs)),
     )
 
 
@@ -171,10 +172,13 @@ def _rights(rights: Rights) -> tuple[Finding, ...]:
 
 
 def _capability(name: str, purpose: str, rights: Rights) -> Finding:
+    if rights.effective is None:
+        return Finding(name, Health.UNKNOWN, "/proc does not tell", "mount -t proc proc /proc")
     if rights.holds(name):
         return Finding(name, Health.OK, f"held ({purpose})")
     health = Health.FAIL if name == "CAP_BPF" else Health.WARN
-    if name in rights.bounding or (name != "CAP_NET_ADMIN" and "CAP_SYS_ADMIN" in rights.bounding):
+    attainable = rights.bounding or frozenset()
+    if name in attainable or (name != "CAP_NET_ADMIN" and "CAP_SYS_ADMIN" in attainable):
         return Finding(name, health, f"not held; needed {purpose}", "run it as root (sudo)")
     option = f"--cap-add {name.removeprefix('CAP_')}"
     return Finding(
@@ -231,7 +235,7 @@ def _hook(name: str, answer: Answer, facts: KernelFacts) -> Finding:
     if health is Health.WARN and name in _ESSENTIAL_HOOKS:
         health = Health.FAIL
     if answer.status is Status.UNKNOWN:
-        return Finding(name, health, answer.reason, _mend_rights(answer))
+        return Finding(name, health, answer.reason, _mend_unknown(answer))
     if answer.is_yes:
         return Finding(name, health, answer.reason)
     if answer.refused:
@@ -260,7 +264,7 @@ def _abilities(probes: Probes) -> tuple[Finding, ...]:
         health = _health(answer)
         if health is Health.WARN and name in _OPTIONAL_ABILITIES:
             health = Health.OK
-        found.append(Finding(name, health, answer.reason, _mend_rights(answer)))
+        found.append(Finding(name, health, answer.reason, _mend_unknown(answer)))
     return tuple(found)
 
 
@@ -270,7 +274,10 @@ def _health(answer: Answer) -> Health:
     return Health.OK if answer.is_yes else Health.WARN
 
 
-def _mend_rights(answer: Answer) -> str:
-    if answer.status is Status.UNKNOWN and "lacks CAP_" in answer.reason:
+def _mend_unknown(answer: Answer) -> str:
+    """Return how to get an answer where there was none."""
+    if answer.status is not Status.UNKNOWN:
+        return ""
+    if "lacks CAP_" in answer.reason:
         return "run it as root (sudo)"
-    return ""
+    return _MOUNT_SYSFS if "sysfs" in answer.reason else ""

@@ -160,7 +160,10 @@ class Probes:
     def _target(self, names: tuple[str, ...], kind: Kind) -> int | Answer:
         types = self.types()
         if types is None:
-            return unknown("the kernel tells no types (no BTF), and this hook is named by one")
+            from os.path import isdir
+
+            why = "the kernel has no BTF" if isdir("/sys/kernel") else "/sys/kernel is not there (sysfs)"
+            return unknown(f"{why}, and this hook is named by a kernel type")
         for name in names:
             found = types.find(name, kind)
             if found is not None:

@@ -63,8 +63,8 @@ class Rights(NamedTuple):
     """Facts about this process and kernel. None, or an empty tuple, where it could not be told.
 
     Attributes:
-        effective: names of the capabilities this process holds now.
-        bounding: names of those it could ever get.
+        effective: names of the capabilities this process holds now; None where /proc does not tell.
+        bounding: names of those it could ever get; None likewise.
         initial_user_namespace: False in a user namespace of its own, where capabilities count for
             less; True where it could not be told.
         unprivileged_bpf_disabled: kernel.unprivileged_bpf_disabled: 0 allowed, 1 and 2 refused.
@@ -78,8 +78,8 @@ class Rights(NamedTuple):
         user_id: the effective one.
     """
 
-    effective: frozenset[str]
-    bounding: frozenset[str]
+    effective: frozenset[str] | None
+    bounding: frozenset[str] | None
     initial_user_namespace: bool = True
     unprivileged_bpf_disabled: int | None = None
     perf_event_paranoid: int | None = None
@@ -91,8 +91,11 @@ class Rights(NamedTuple):
     user_id: int = 0
 
     def holds(self, capability: str) -> bool:
-        """Return whether the process has a capability, itself or by one that includes it."""
-        if capability in self.effective:
+        """Return whether the process has a capability, itself or by one that includes it.
+
+        True where it could not be told: a guess must not be given as the reason of a refusal.
+        """
+        if self.effective is None or capability in self.effective:
             return True
         return capability in _PARTS_OF_SYS_ADMIN and "CAP_SYS_ADMIN" in self.effective
 
@@ -108,8 +111,8 @@ def read_rights(proc: str = "/proc") -> Rights:
     status = _status(f"{proc}/self/status")
     securityfs = mounted_at("securityfs")
     return Rights(
-        effective=parse_capabilities(status.get("CapEff", "0")),
-        bounding=parse_capabilities(status.get("CapBnd", "0")),
+        effective=parse_capabilities(status["CapEff"]) if "CapEff" in status else None,
+        bounding=parse_capabilities(status["CapBnd"]) if "CapBnd" in status else None,
         initial_user_namespace=_in_initial_user_namespace(proc),
         unprivileged_bpf_disabled=_number(f"{proc}/sys/kernel/unprivileged_bpf_disabled"),
         perf_event_paranoid=_number(f"{proc}/sys/kernel/perf_event_paranoid"),

@@ -243,7 +243,7 @@ def _missing(missing: list[str], rights: Rights) -> Finding:
     found = f"this process lacks {_both(missing)}"
     if "CAP_BPF" in missing and rights.unprivileged_bpf_disabled:
         found += f", and kernel.unprivileged_bpf_disabled is {rights.unprivileged_bpf_disabled}"
-    if not all(name in rights.bounding for name in missing):
+    if rights.bounding is not None and not rights.bounding.issuperset(missing):
         options = " ".join(f"--cap-add {name.removeprefix('CAP_')}" for name in missing)
         return Finding(found, f"the container was started without it: docker run {options}")
     return Finding(found, "run it as root (sudo), or give it the capability: setcap or AmbientCapabilities=")

@@ -14,7 +14,7 @@ _COLOURS = {Health.OK: "32", Health.WARN: "33", Health.FAIL: "1;31", Health.UNKN
 _MARKS = {Health.OK: "✓", Health.WARN: "!", Health.FAIL: "✗", Health.UNKNOWN: "?"}
 _WORDS = {Health.OK: "ok", Health.WARN: "warn", Health.FAIL: "FAIL", Health.UNKNOWN: "?"}
 _MANY = 8
-"""Of a section with more findings than these, those that are well share a line."""
+"""Of a section with more findings than these, those of which the same can be said share a line."""
 _WIDTH = 100
 
 
@@ -51,26 +51,43 @@ def _lines(report: Report, *, everything: bool) -> Iterator[str]:
 def _section(section: Section, colour: bool, everything: bool) -> Iterator[str]:
     findings = list(section.findings)
     if len(findings) > _MANY and not everything:
-        well = [item.name for item in findings if item.health is Health.OK]
-        findings = [item for item in findings if item.health is not Health.OK]
-        yield from _shared(well, colour)
+        for alike in _alike(findings):
+            if len(alike) > 1 or alike[0].health is Health.OK:
+                findings = [item for item in findings if item not in alike]
+                yield from _shared(alike, colour)
     rows = [(f"  {_mark(item.health, colour)} {item.name}", item.found) for item in findings]
     for item, line in zip(findings, columns(rows), strict=True):
         yield line
-        if item.mend:
-            yield f"         {'→' if colour else 'mend:'} {item.mend}"
+        yield from _mend(item, colour)
 
 
-def _shared(names: list[str], colour: bool) -> Iterator[str]:
-    """Yield names that are well, as many in a line as fit."""
+def _alike(findings: list[Finding]) -> list[list[Finding]]:
+    """Return findings in groups of which the same can be said; all that are well are one."""
+    groups: dict[tuple[Health, str, str], list[Finding]] = {}
+    for item in findings:
+        said = "" if item.health is Health.OK else item.found
+        groups.setdefault((item.health, said, item.mend), []).append(item)
+    return list(groups.values())
+
+
+def _shared(findings: list[Finding], colour: bool) -> Iterator[str]:
+    """Yield names, as many in a line as fit, and below them once what is to be said of all."""
+    mark = _mark(findings[0].health, colour)
     line = ""
-    for name in names:
+    for name in (item.name for item in findings):
         if line and len(line) + len(name) > _WIDTH:
-            yield f"  {_mark(Health.OK, colour)} {line},"
+            yield f"  {mark} {line},"
             line = ""
         line = f"{line}, {name}" if line else name
-    if line:
-        yield f"  {_mark(Health.OK, colour)} {line}"
+    yield f"  {mark} {line}"
+    if findings[0].health is not Health.OK:
+        yield f"         {findings[0].found}"
+        yield from _mend(findings[0], colour)
+
+
+def _mend(finding: Finding, colour: bool) -> Iterator[str]:
+    if finding.mend:
+        yield f"         {'→' if colour else 'mend:'} {finding.mend}"
 
 
 def _mark(health: Health, colour: bool) -> str:

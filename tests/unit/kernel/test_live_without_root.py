@@ -10,7 +10,7 @@ from collections.abc import Callable
 import pytest
 
 from ebee.abi.bpf import Command, MapType, ProgType
-from ebee.abi.layouts import ATTR_OBJ_GET_INFO, MAP_INFO, PROG_INFO
+from ebee.abi.layouts import ATTR_MAP_ELEM, ATTR_OBJ_GET_INFO, MAP_INFO, PROG_INFO
 from ebee.errors import GoneError, KernelError, NotSupportedError
 from ebee.kernel.live import LiveKernel, maps, objects, programs
 from ebee.kernel.live.syscall import address, buffer, c_string
@@ -128,6 +128,12 @@ def test_a_map_that_does_not_fit_its_type_names_every_number(monkeypatch: pytest
         "create map events: the kernel does not take type RINGBUF, key 0 bytes, value 0 bytes, "
         "max_entries 1000, flags 0x0 (EINVAL)"
     )
+
+
+def test_the_quick_way_to_fill_an_elements_attributes_is_the_layouts() -> None:
+    """Field by field."""
+    quick = maps.element(3, 0x1122334455667788, 0x99AABBCCDDEEFF00, 4)
+    assert quick == ATTR_MAP_ELEM.pack(map_fd=3, key=0x1122334455667788, value=0x99AABBCCDDEEFF00, flags=4)
 
 
 def test_file_systems_that_are_not_the_kernels_own_are_not_mounted() -> None:

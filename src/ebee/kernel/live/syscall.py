@@ -69,7 +69,8 @@ def address(data: bytes | bytearray | Buffer) -> int:
     if len(data) == 0:
         return 0
     if isinstance(data, bytes):
-        return ctypes.cast(ctypes.c_char_p(data), ctypes.c_void_p).value or 0
+        # ctypes.cast() says the same in four times as long.
+        return ctypes.c_void_p.from_buffer(ctypes.c_char_p(data)).value or 0
     if isinstance(data, bytearray):
         return ctypes.addressof(ctypes.c_char.from_buffer(data))
     return ctypes.addressof(data)  # type: ignore[arg-type]

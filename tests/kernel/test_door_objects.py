@@ -203,6 +203,21 @@ def test_a_program_that_uses_maps_names_them() -> None:
     KERNEL.close(fd)
 
 
+def test_a_program_array_tells_what_kind_of_program_owns_it() -> None:
+    """Once a program that jumps through it is loaded; from its fdinfo."""
+    fd = KERNEL.map_create(MapCreate(MapType.PROG_ARRAY, 4, 4, 1))
+    assert KERNEL.map_info(fd).owner_prog_type is None
+    jump = [Instruction(0x18, 2, 1, 0, fd), Instruction(0), Instruction(0xB7, 3), Instruction(0x85, imm=12)]
+    code = encode([*jump, Instruction(0xB7, imm=2), Instruction(0x95)])
+    answer = KERNEL.program_load(ProgramLoad(ProgType.XDP, code, "GPL"))
+    assert answer.errno == 0
+    info = KERNEL.map_info(fd)
+    assert info.owner_prog_type == ProgType.XDP
+    assert info.owner_jited == bool(KERNEL.program_info(answer.fd).jited_bytes)
+    KERNEL.close(answer.fd)
+    KERNEL.close(fd)
+
+
 # -- ids and pins ----------------------------------------------------------------------------------
 def test_what_is_loaded_is_listed_and_opened_by_its_id() -> None:
     """For each kind of object."""

@@ -7,9 +7,7 @@ from collections.abc import Mapping, Sequence
 from ebee.asm import Instruction
 from ebee.btf import Btf
 from ebee.errors import KernelError, VerifierError
-from ebee.kernel.errors import explain as explain_errno
-from ebee.kernel.errors import program_needs, program_subject
-from ebee.kernel.operations import Operation
+from ebee.kernel.errors import explain_load
 from ebee.kernel.protocol import LoadAnswer
 from ebee.loader.verifier import Line, explain
 from ebee.relocate import LinkedProgram
@@ -33,12 +31,8 @@ def refused(
         poisoned: by function, why CO-RE made an instruction invalid, by slot of the function.
     """
     if not answer.log.strip():
-        return explain_errno(
-            answer.errno,
-            f"load program {program.name}",
-            Operation.PROGRAM_LOAD,
-            subject=program_subject(program.type, program.expected_attach_type),
-            needs=program_needs(program.type),
+        return explain_load(
+            answer, f"load program {program.name}", program.type, program.expected_attach_type
         )
     explanation = explain(
         answer.log,

@@ -107,6 +107,13 @@ def test_a_seccomp_filter_is_named_where_it_is_known_to_refuse() -> None:
     )
 
 
+def test_where_there_is_no_filter_none_is_blamed() -> None:
+    """Kernels before 5.19 answer nonsense with EPERM too."""
+    facts = ROOT._replace(seccomp=0)
+    error = explain(errno.EPERM, "create map counts", needs=("CAP_BPF",), rights=facts, filtered=True)
+    assert "seccomp" not in error.details()
+
+
 def test_lockdown_is_named_when_it_forbids() -> None:
     """Mode confidentiality lets nobody read the kernel."""
     rights = ROOT._replace(lockdown="confidentiality")

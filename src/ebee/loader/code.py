@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from ebee.abi.bpf import AttachType, ProgType
 from ebee.asm import encode
 from ebee.btf import Btf, Kind
-from ebee.errors import NotSupportedError, RelocationError, SpecError
+from ebee.errors import NotPermittedError, NotSupportedError, RelocationError, SpecError
 from ebee.kernel.protocol import Kernel, LoadAnswer, ProgramLoad
 from ebee.maps import Map
 from ebee.maps.map import kernel_name
@@ -103,6 +103,7 @@ def load_program(program: ProgramSpec, context: ObjectContext) -> Program:
     target = Target(
         {name: item.fd for name, item in context.maps.items()},
         context.kernel_types() if needs_types else None,
+        _symbol_address,
     )
     instructions = resolve(linked, target)
     request = ProgramLoad(
@@ -131,8 +132,29 @@ def load_program(program: ProgramSpec, context: ObjectContext) -> Program:
     )
 
 
+def _symbol_address(name: str) -> int | None:
+    """Return the address of a symbol of the running kernel; None where it has none of that name.
+
+    Raises:
+        NotPermittedError: the kernel hides addresses from this process.
+    """
+    from ebee.host.kallsyms import kernel_symbols
+
+    symbol = kernel_symbols().find(name)
+    if symbol is not None and not symbol.address:
+        raise NotPermittedError(
+            f"extern {name}: the kernel hides the addresses of its symbols from this process",
+            hint="it takes CAP_SYSLOG, or: sysctl kernel.kptr_restrict=0",
+        )
+    return None if symbol is None else symbol.address
+
+
 def _target_id(program: ProgramSpec, context: ObjectContext) -> int:
     """Return the kernel type that a tracing program is attached to; 0 where it is attached to none."""
+    if program.type is ProgType.STRUCT_OPS:
+        raise NotSupportedError(
+            f"program {program.name}: is of a struct of operations (struct_ops), which ebee cannot load yet"
+        )
     if program.type not in (ProgType.TRACING, ProgType.LSM, ProgType.EXT):
         return 0
     if not program.attach_target:

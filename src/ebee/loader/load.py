@@ -12,6 +12,7 @@ from ebee.kernel.protocol import Kernel
 from ebee.loader.code import ObjectContext, PreparedFunctions, load_program
 from ebee.loader.loaded import LoadedObject
 from ebee.maps import Map, create_map
+from ebee.objfile.externs import KCONFIG
 from ebee.objfile.sections import known_sections
 from ebee.programs import Program
 from ebee.spec import MapSpec, ObjectSpec, ProgramSpec
@@ -79,8 +80,10 @@ def _wanted(spec: ObjectSpec, names: Iterable[str] | None) -> list[ProgramSpec]:
 
 def _unknown_section(program: ProgramSpec) -> SpecError:
     known = known_sections()
-    base = program.section.lstrip("?").partition("/")[0]
-    hint = did_you_mean(program.section, known) or did_you_mean(base, known)
+    name = program.section.removeprefix("?")
+    # Names such as `xdp_drop` and `socket/first` were good before libbpf 1.0.
+    begin = max((word for word in known if name.startswith(word)), key=len, default=None)
+    hint = f"did you mean '{begin}'?" if begin else did_you_mean(name, known)
     return SpecError(
         f"program {program.name}: section '{program.section}' is not known",
         hint=hint or 'sections are such as SEC("xdp"), SEC("tracepoint/CATEGORY/NAME"), SEC("tp_btf/NAME")',
@@ -99,6 +102,9 @@ def _load_types(spec: ObjectSpec, kernel: Kernel, resources: ExitStack) -> int:
         # The same will be said of the first map or program, with its reason.
         return 0
     answer = kernel.btf_load(spec.btf_data, log_size_bytes=1 << 16)
+    if answer.fd >= 0:  # the kernel was short of memory for a moment
+        resources.callback(kernel.close, answer.fd)
+        return answer.fd
     complaint = next((line for line in reversed(answer.log.splitlines()) if line.strip()), "no reason given")
     notify(f"object {spec.name}: this kernel does not take its types, so listings show none ({complaint})")
     return 0
@@ -122,7 +128,7 @@ def _create_maps(
         maps[item.name] = _create(item, spec, kernel, btf_fd)
         resources.callback(maps[item.name].close)
         if item.contents is not None:
-            _fill_data(kernel, maps[item.name], item.contents)
+            _fill_data(kernel, maps[item.name], _contents(item, spec, kernel))
     for item in spec.maps.values():
         for slot, name in item.initial.items():
             if name in maps:
@@ -140,6 +146,16 @@ def _create(item: MapSpec, spec: ObjectSpec, kernel: Kernel, btf_fd: int) -> Map
     # The kernel wants a map like those to come; it may go once the outer one is made.
     with create_map(kernel, item.inner, btf=spec.btf, btf_fd=btf_fd) as pattern:
         return create_map(kernel, item, btf=spec.btf, btf_fd=btf_fd, inner_map_fd=pattern.fd)
+
+
+def _contents(item: MapSpec, spec: ObjectSpec, kernel: Kernel) -> bytes:
+    """Return what a data section begins with; values that only the running kernel tells included."""
+    asked = [variable for variable in spec.variables.values() if variable.from_kernel]
+    if item.name != KCONFIG or not asked:
+        return item.contents or b""
+    from ebee.loader.kconfig import kconfig_contents
+
+    return kconfig_contents(item, asked, kernel)
 
 
 def _fill_data(kernel: Kernel, home: Map, contents: bytes) -> None:

@@ -30,9 +30,12 @@ def refused(
     Args:
         poisoned: by function, why CO-RE made an instruction invalid, by slot of the function.
     """
-    if not answer.log.strip():
+    if _is_empty(answer.log):
         return explain_load(
-            answer, f"load program {program.name}", program.type, program.expected_attach_type
+            answer._replace(log=""),
+            f"load program {program.name}",
+            program.type,
+            program.expected_attach_type,
         )
     explanation = explain(
         answer.log,
@@ -57,6 +60,11 @@ def refused(
         diagnostic=diagnostic,
         hint=diagnostic.hint,
     )
+
+
+def _is_empty(log: str) -> bool:
+    """Whether the verifier said nothing: its count of nothing done is no reason."""
+    return not log.strip() or (log.startswith("processed 0 insns") and log.count("\n") <= 1)
 
 
 def _lines(linked: LinkedProgram, btf: Btf | None) -> list[Line]:

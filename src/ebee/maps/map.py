@@ -280,6 +280,8 @@ def create_map(
 _WITHOUT_BTF = frozenset(
     (
         MapType.PERF_EVENT_ARRAY,
+        MapType.RINGBUF,
+        MapType.USER_RINGBUF,
         MapType.CGROUP_ARRAY,
         MapType.STACK_TRACE,
         MapType.ARRAY_OF_MAPS,

@@ -10,6 +10,7 @@ from ebee.btf.ext import Ext
 from ebee.elf import ElfFile, Relocation, Section, Symbol
 from ebee.elf.reader import Binding, SymbolType, Visibility
 from ebee.errors import FormatError, UnsupportedConstructError
+from ebee.objfile.externs import Extern
 from ebee.spec import Function, MapReference
 from ebee.spec.programs import ExternReference, FunctionReference, Reference
 
@@ -31,10 +32,12 @@ class Targets(NamedTuple):
     Attributes:
         maps: declared maps by the place of their variable in `.maps`.
         data: data sections' map names by the section's number.
+        externs: what is declared to be the kernel's.
     """
 
     maps: Mapping[Place, str]
     data: Mapping[int, str]
+    externs: Mapping[str, Extern]
 
 
 class _FunctionSymbol(NamedTuple):
@@ -150,13 +153,24 @@ class Code:
                 f"for symbol {symbol.name}, expected a wide load or a call",
             )
         if symbol.section == 0:
-            return ExternReference(slot, symbol.name, is_call, weak=symbol.binding == Binding.WEAK)
+            return self._extern_reference(slot, symbol, is_call)
         # What the compiler left in the instruction counts from the symbol; of a call, in slots.
         rest = (instruction.imm + 1) * INSTRUCTION_BYTES if is_call else instruction.imm
         place = Place(symbol.section, symbol.value + rest)
         if any(place.section == code.number for code in self._sections):
             return self._function_reference(section, slot, place, is_call)
         return self._data_reference(section, slot, symbol, place)
+
+    def _extern_reference(self, slot: int, symbol: Symbol, is_call: bool) -> Reference:
+        declared = self._targets.externs.get(symbol.name)
+        return ExternReference(
+            slot,
+            symbol.name,
+            is_call,
+            weak=symbol.binding == Binding.WEAK,
+            is_ksym=declared is not None,
+            typeless=declared is not None and declared.typeless,
+        )
 
     def _function_reference(self, section: Section, slot: int, place: Place, is_call: bool) -> Reference:
         name = self.name_at(place)
@@ -177,8 +191,8 @@ class Code:
         where = self._elf.sections[place.section].name if known else f"number {place.section}"
         if where == "maps" or where.startswith("maps/"):
             raise UnsupportedConstructError(
-                f"object {self._elf.path}: map {symbol.name} is defined in the old section '{where}', "
-                "expected '.maps'",
+                f"object {self._elf.path}: map {self._name_of_data(place)} is defined in the old section "
+                f"'{where}', expected '.maps'",
                 hint="declare it as a struct with __uint(type, …), __type(key, …), __type(value, …) in "
                 'SEC(".maps")',
             )
@@ -187,6 +201,11 @@ class Code:
             f"instruction {slot} refers to {symbol.name or 'data'} in section {where}, "
             "expected a map, a global variable or a function",
         )
+
+    def _name_of_data(self, place: Place) -> str:
+        """Return the variable that begins at a place: relocations may name its section only."""
+        here = (s.name for s in self._elf.symbols if Place(s.section, s.value) == place and s.name)
+        return next(here, "of no name")
 
     def _broken(self, section: Section, found: str) -> FormatError:
         return FormatError(f"object {self._elf.path}, section {section.name}: {found}")

@@ -189,10 +189,14 @@ def _check(spec: MapSpec) -> None:
         spec.pinning = Pinning(spec.pinning)
     except ValueError:
         raise SpecError(f"map {spec.name}: pinning {int(spec.pinning)}, expected 0 or 1") from None
+    if spec.type in _OF_RECORDS:
+        # A type told of a buffer is that of its records; the kernel wants the buffer's own sizes.
+        spec.key_size_bytes = spec.value_size_bytes = 0
     spec.key_size_bytes = spec.key_size_bytes or _KEY_BYTES.get(spec.type, 0)
     spec.value_size_bytes = spec.value_size_bytes or _VALUE_BYTES.get(spec.type, 0)
 
 
+_OF_RECORDS = frozenset((MapType.RINGBUF, MapType.USER_RINGBUF, MapType.PERF_EVENT_ARRAY))
 # Sizes that the kernel dictates, so that leaving them out is no mistake.
 _DESCRIPTORS = (MapType.PERF_EVENT_ARRAY, MapType.PROG_ARRAY, MapType.CGROUP_ARRAY)
 _KEY_BYTES = dict.fromkeys((*_DESCRIPTORS, MapType.ARRAY_OF_MAPS), 4)

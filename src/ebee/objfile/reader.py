@@ -15,6 +15,7 @@ from ebee.elf.reader import FileType, SectionFlag, SectionType, SymbolType
 from ebee.errors import FormatError, SpecError
 from ebee.objfile.code import Code, Place, Targets
 from ebee.objfile.declared import SECTION, DeclaredMap, declared_maps
+from ebee.objfile.externs import KCONFIG, declared_externs, kconfig_map, kconfig_variables, place_kconfig
 from ebee.objfile.sections import section_meaning
 from ebee.objfile.types import loadable_types
 from ebee.source import SourceText
@@ -61,11 +62,13 @@ class _Reader:
         spec.maps |= {item.name: item for item in data.values()}
         maps = self._elf.section(SECTION)
         places = {Place(maps.number, item.offset): item.spec.name for item in declared} if maps else {}
-        code = Code(self._elf, ext, Targets(places, {number: item.name for number, item in data.items()}))
+        data_names = {number: item.name for number, item in data.items()}
+        code = Code(self._elf, ext, Targets(places, data_names, declared_externs(raw)))
         spec.functions = code.functions
         if raw is not None:
             spec.btf, spec.btf_data = loadable_types(raw, self._elf, code.hidden)
         spec.variables = dict(self._variables(data))
+        self._take_kconfig()
         spec.programs = dict(self._programs(code))
         self._fill_slots(declared, code)
         return spec
@@ -152,6 +155,19 @@ class _Reader:
                     read_only=home.frozen,
                 ),
             )
+
+    def _take_kconfig(self) -> None:
+        """Add the map of `extern … __kconfig` values, which the loader fills, and aim code at it."""
+        spec = self._spec
+        home = kconfig_map(spec.btf, _data_map_name(spec.name, KCONFIG))
+        if home is None or spec.btf is None:
+            return
+        spec.maps[KCONFIG] = home
+        symbols = {symbol.name: symbol for symbol in self._elf.symbols if symbol.section == 0}
+        variables = {item.name: item for item in kconfig_variables(spec.btf, home, symbols)}
+        spec.variables |= variables
+        for function in spec.functions.values():
+            place_kconfig(function, variables)
 
     def _programs(self, code: Code) -> Iterator[tuple[str, ProgramSpec]]:
         for function in code.functions.values():

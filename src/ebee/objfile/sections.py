@@ -172,7 +172,7 @@ def section_meaning(name: str) -> SectionMeaning | None:
     family = next((word.removeprefix("auto=") for word in words if word.startswith("auto=")), None)
     return SectionMeaning(
         type=ProgType[type_name],
-        expected_attach_type=0 if attach_name == "-" else _attach_type(attach_name),
+        expected_attach_type=0 if attach_name == "-" else AttachType[attach_name],
         attach_type_optional="optional" in words,
         flags=("sleepable" in words) * F_SLEEPABLE | ("frags" in words) * F_XDP_HAS_FRAGS,
         attach_target=target if "btf" in words else "",
@@ -194,12 +194,6 @@ def _row_name(name: str) -> tuple[str | None, str]:
     if slash and "+" in _ROWS.get(base, ()):
         return base, target
     return None, ""
-
-
-def _attach_type(name: str) -> AttachType | int:
-    """Return an attach type; the kernel's headers in use may be older than the name."""
-    found = AttachType.__members__.get(name)
-    return -1 if found is None else found
 
 
 def _attach_point(family: str, target: str) -> AttachPoint:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import struct
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from ebee.asm import Instruction
@@ -25,27 +26,27 @@ class Target(NamedTuple):
     Attributes:
         map_fds: descriptors of the object's maps by name.
         kernel_types: the kernel's own BTF; None where it has none.
+        symbol_address: gives the address of a kernel symbol, None for one that is not there.
     """
 
     map_fds: Mapping[str, int]
     kernel_types: Btf | None = None
+    symbol_address: Callable[[str], int | None] = lambda name: None
 
 
 def resolve(program: LinkedProgram, target: Target) -> list[Instruction]:
     """Return a linked program's instructions with every reference filled in.
 
     Raises:
-        RelocationError: the kernel lacks what a reference names.
+        RelocationError: the kernel lacks what a reference names, or another object is to define it.
     """
     instructions = list(program.instructions)
     for reference in program.references:
         slot = reference.slot
         if isinstance(reference, MapReference):
             _set_map(instructions, reference, target.map_fds[reference.map_name])
-        elif reference.is_call:
-            instructions[slot] = _kernel_call(instructions[slot], reference, target.kernel_types)
         else:
-            _set_variable(instructions, reference, target.kernel_types)
+            _set_extern(instructions, reference, target)
     return instructions
 
 
@@ -60,6 +61,21 @@ def _set_map(instructions: list[Instruction], reference: MapReference, fd: int) 
         _set_wide(instructions, reference.slot, PSEUDO_MAP_FD, fd, 0)
     else:
         _set_wide(instructions, reference.slot, PSEUDO_MAP_VALUE, fd, reference.offset)
+
+
+def _set_extern(instructions: list[Instruction], reference: ExternReference, target: Target) -> None:
+    slot, types = reference.slot, target.kernel_types
+    if not reference.is_ksym and not reference.weak:
+        raise RelocationError(
+            f"extern {reference.name}: not defined in this object, and not declared __ksym",
+            hint="link the object that defines it into this one; if it is the kernel's, declare it __ksym",
+        )
+    if reference.is_call:
+        instructions[slot] = _kernel_call(instructions[slot], reference, types)
+    elif reference.typeless:
+        _set_address(instructions, reference, target.symbol_address(reference.name))
+    else:
+        _set_variable(instructions, reference, types)
 
 
 def _kernel_call(call: Instruction, reference: ExternReference, types: Btf | None) -> Instruction:
@@ -84,6 +100,16 @@ def _set_variable(instructions: list[Instruction], reference: ExternReference, t
         _set_wide(instructions, reference.slot, 0, 0, 0)
     else:
         raise _missing(reference, types, "kernel variable", (Kind.VAR,))
+
+
+def _set_address(instructions: list[Instruction], reference: ExternReference, address: int | None) -> None:
+    if address is None and not reference.weak:
+        raise RelocationError(
+            f"extern {reference.name}: this kernel has no such symbol",
+            hint="declare it __weak to load without it",
+        )
+    low, high = struct.unpack("=ii", struct.pack("=Q", address or 0))
+    _set_wide(instructions, reference.slot, 0, low, high)
 
 
 def _find(reference: ExternReference, types: Btf | None, *kinds: Kind) -> int | None:

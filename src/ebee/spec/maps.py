@@ -25,7 +25,8 @@ class MapSpec(Record):
         max_entries: of a ring buffer, its size in bytes.
         flags: BPF_F_* of BPF_MAP_CREATE.
         pinning: whether it is shared by name.
-        key_type_id, value_type_id: types in the object's BTF, 0 where they are not told.
+        key_type_id, value_type_id: types in the object's BTF, 0 where they are not told; of a ring or
+            perf buffer, the type of its records.
         contents: the bytes a data section begins with; None for every other map.
         frozen: user space writes no more once it is loaded (.rodata).
         kernel_name: the name the kernel is told, at most 15 bytes; by default cut from `name`.

@@ -32,12 +32,20 @@ class FunctionReference(NamedTuple):
 
 
 class ExternReference(NamedTuple):
-    """The instruction in `slot` names what only the kernel has: a kfunc, a ksym, a kconfig value."""
+    """The instruction in `slot` names what the object has not: a kernel's function or variable.
+
+    Attributes:
+        weak: it may be missing.
+        is_ksym: declared `__ksym`; otherwise another object is to define it.
+        typeless: declared as `void`: the symbol's address is asked for, not a typed variable.
+    """
 
     slot: int
     name: str
     is_call: bool
     weak: bool = False
+    is_ksym: bool = True
+    typeless: bool = False
 
 
 Reference = MapReference | FunctionReference | ExternReference

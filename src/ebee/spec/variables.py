@@ -19,6 +19,9 @@ class VariableSpec(Record):
         offset_bytes, size_bytes: where in the section's value.
         type_id: its type in `btf`.
         read_only: it lies in .rodata; set it before loading or never.
+        from_kernel: the loader asks the running kernel for it (`extern … __kconfig`); no more once
+            it was set here.
+        optional: it stays zero where the kernel does not tell it (`__weak`).
     """
 
     name: str
@@ -28,6 +31,8 @@ class VariableSpec(Record):
     type_id: int
     btf: Btf | None
     read_only: bool = False
+    from_kernel: bool = False
+    optional: bool = False
 
     @property
     def value(self) -> Any:
@@ -48,3 +53,4 @@ class VariableSpec(Record):
         contents = bytearray(self.map.contents or b"")
         contents[self.offset_bytes : self.offset_bytes + self.size_bytes] = data
         self.map.contents = bytes(contents)
+        self.from_kernel = False

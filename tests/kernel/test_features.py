@@ -13,7 +13,7 @@ import pytest
 from ebee.abi.bpf import MapType, ProgType
 from ebee.errors import SpecError
 from ebee.features import Answer, Probes, Status
-from ebee.features.abilities import ABILITIES
+from ebee.features.abilities import ABILITIES, ability
 from ebee.features.doctor import Finding, Health, examine
 from ebee.features.hooks import HOOKS
 from ebee.host.rights import CAPABILITIES, Rights
@@ -95,20 +95,20 @@ def test_helpers_are_probed_for_a_program_type(probes: Probes) -> None:
 @pytest.mark.parametrize("name", list(ABILITIES))
 def test_every_ability_has_an_answer(probes: Probes, name: str) -> None:
     """With a reason."""
-    assert probes.ability(name).reason
+    assert ability(probes, name).reason
 
 
 @pytest.mark.parametrize("name", ["bounded loops", "instructions v2", "instructions v3", "global data"])
 def test_abilities_of_every_kernel_are_found(probes: Probes, name: str) -> None:
     """All since 5.3."""
-    assert probes.ability(name).is_yes
+    assert ability(probes, name).is_yes
 
 
 def test_names_that_are_not_known_have_neighbours(probes: Probes) -> None:
     """Hooks, abilities, helpers."""
     questions: dict[str, Callable[[], Answer]] = {
         "fentry": lambda: probes.hook("fentri"),
-        "bounded loops": lambda: probes.ability("bounded loop"),
+        "bounded loops": lambda: ability(probes, "bounded loop"),
         "map_lookup_elem": lambda: probes.helper("map_lookup_elm", ProgType.XDP),
     }
     for nearest, question in questions.items():

@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable
 
 from ebee.abi.bpf import F_MMAPABLE, AttachType, MapType, ProgType
-from ebee.errors import KernelError
+from ebee.errors import KernelError, SpecError
 from ebee.features.answer import Answer, no, unknown, yes
 from ebee.features.code import BOUNDED_LOOP, ISA, btf, reading_map, returning
 from ebee.features.probes import Probes
@@ -141,3 +141,20 @@ ABILITIES: dict[str, Callable[[Probes], Answer]] = {
     "cgroups": _cgroups,
 }
 """The abilities that are probed, by name."""
+
+
+def ability(probes: Probes, name: str) -> Answer:
+    """Return whether the kernel has an ability.
+
+    Args:
+        name: one of ABILITIES: `bounded loops`, `XDP links`, ...
+
+    Raises:
+        SpecError: there is no ability of that name.
+    """
+    probe = ABILITIES.get(name)
+    if probe is None:
+        from ebee.text import did_you_mean
+
+        raise SpecError(f"probe ability '{name}': it is not known", hint=did_you_mean(name, ABILITIES))
+    return probe(probes)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from enum import Enum
 from typing import NamedTuple
 
-from ebee.features.abilities import ABILITIES
+from ebee.features.abilities import ABILITIES, ability
 from ebee.features.answer import Answer, Status
 from ebee.features.hooks import HOOKS
 from ebee.features.probes import Probes
@@ -126,7 +126,7 @@ def examine(kernel: Kernel, *, probes: Probes | None = None, facts: KernelFacts 
 
 def _kernel(facts: KernelFacts, probes: Probes) -> tuple[Finding, ...]:
     release = Finding("release", Health.OK, f"{facts.release}, {facts.machine}")
-    jit = probes.ability("JIT compiler")
+    jit = ability(probes, "JIT compiler")
     mend = "sysctl -w net.core.bpf_jit_enable=1" if jit.status is Status.NO else ""
     if facts.config is None:
         config = Finding(
@@ -138,7 +138,7 @@ def _kernel(facts: KernelFacts, probes: Probes) -> tuple[Finding, ...]:
 
 
 def _btf(probes: Probes) -> tuple[Finding, ...]:
-    types, programs = probes.ability("kernel types"), probes.ability("types of programs")
+    types, programs = ability(probes, "kernel types"), ability(probes, "types of programs")
     mend = (
         ""
         if types.is_yes
@@ -260,7 +260,7 @@ def _abilities(probes: Probes) -> tuple[Finding, ...]:
     for name in ABILITIES:
         if name in shown_above:
             continue
-        answer = probes.ability(name)
+        answer = ability(probes, name)
         health = _health(answer)
         if health is Health.WARN and name in _OPTIONAL_ABILITIES:
             health = Health.OK

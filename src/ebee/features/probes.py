@@ -288,24 +288,6 @@ class Probes:
             self.kernel.close(fd)
         return yes("a map was made")
 
-    def ability(self, name: str) -> Answer:
-        """Return whether the kernel has an ability that is no type of program or map.
-
-        Args:
-            name: one of `ebee.features.abilities.ABILITIES`: `bounded loops`, `XDP links`, ...
-
-        Raises:
-            SpecError: there is no ability of that name.
-        """
-        from ebee.features.abilities import ABILITIES
-
-        probe = ABILITIES.get(name)
-        if probe is None:
-            from ebee.text import did_you_mean
-
-            raise SpecError(f"probe ability '{name}': it is not known", hint=did_you_mean(name, ABILITIES))
-        return probe(self)
-
     def code(self, instructions: bytes, subject: str) -> Answer:
         """Return whether the verifier takes instructions, as a socket filter."""
         answer = self.try_load(ProgramLoad(ProgType.SOCKET_FILTER, instructions, _LICENSE, "probe"))

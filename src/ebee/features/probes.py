@@ -1,10 +1,12 @@
 """Probes: one question to the kernel each.
 
-probes = Probes(kernel)
-probes.hook("fentry")          # Answer(NO, 'policy of this kernel refuses fentry programs ...')
-probes.map_type(MapType.RINGBUF)
-probes.helper("get_current_task_btf", ProgType.KPROBE)
-probes.ability("bounded loops")
+    >>> probes = Probes(kernel)
+    >>> probes.hook("fentry").status, probes.map_type(MapType.RINGBUF).status
+    (<Status.NO: 'no'>, <Status.YES: 'yes'>)
+    >>> probes.helper("get_current_task_btf", ProgType.KPROBE).reason
+    'the verifier knows it for this type of program'
+
+Abilities that are no type of program or map are in `ebee.features.abilities`.
 """
 
 from __future__ import annotations

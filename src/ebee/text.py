@@ -9,14 +9,17 @@ _MANY = 2000
 
 def nearest(word: str, known: Iterable[str], *, count: int = 1) -> list[str]:
     """Return the known words most like `word`, best first; none where nothing is near."""
-    from difflib import get_close_matches
+    from difflib import SequenceMatcher, get_close_matches
 
     candidates = list(known)
     if len(candidates) > _MANY:
         # Comparing with each of a kernel's 56,000 function names takes seconds; near ones are of
         # about the same length and seldom begin with another letter.
         candidates = [c for c in candidates if abs(len(c) - len(word)) <= 3 and c[:1] == word[:1]]
-    return get_close_matches(word, candidates, n=count, cutoff=0.6)
+    near = get_close_matches(word, candidates, n=count + 4, cutoff=0.6)
+    # Of words equally near, one of the same length comes first: `xpd` is `xdp` rather than `xdpdrv`.
+    likeness = {name: round(SequenceMatcher(None, name, word).ratio(), 2) for name in near}
+    return sorted(near, key=lambda name: (-likeness[name], abs(len(name) - len(word))))[:count]
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str | None:

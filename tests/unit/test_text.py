@@ -21,6 +21,11 @@ def test_near_words_are_suggested_and_far_ones_are_not() -> None:
     assert did_you_mean("zzz", ["counter", "hello"]) is None
 
 
+def test_of_words_equally_near_one_of_the_same_length_is_suggested() -> None:
+    """Swapped letters are the commonest slip."""
+    assert did_you_mean("xpd", ["xdpdrv", "xdp", "xdpgeneric"]) == "did you mean 'xdp'?"
+
+
 def test_the_nearest_of_very_many_words_is_still_found() -> None:
     """A kernel's function names are too many to compare each; near ones are found all the same."""
     names = [f"sys_{number:05}" for number in range(50_000)] + ["tcp_v4_connect"]

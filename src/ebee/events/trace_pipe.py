@@ -12,7 +12,7 @@ import select
 from collections.abc import AsyncIterator, Iterator
 from typing import NamedTuple
 
-from ebee.errors import GoneError
+from ebee.errors import GoneError, KernelError
 from ebee.kernel.protocol import Kernel
 
 _CHUNK_BYTES = 1 << 16
@@ -151,9 +151,12 @@ def open_trace_pipe(kernel: Kernel) -> TracePipe:
     """Open the trace pipe; mount tracefs where it is not mounted, and say so.
 
     Raises:
+        KernelError: another process reads it already, where the kernel lets only one.
         NotPermittedError: reading it needs root.
         NotSupportedError: this kernel has no tracefs.
     """
+    from errno import EBUSY
+
     from ebee.host.tracefs import trace_pipe_path
     from ebee.kernel.errors import explain
 
@@ -161,4 +164,10 @@ def open_trace_pipe(kernel: Kernel) -> TracePipe:
     try:
         return TracePipe(path)
     except OSError as error:
+        if error.errno == EBUSY:
+            raise KernelError(
+                f"open {path}: another process reads it (EBUSY)",
+                errno=EBUSY,
+                hint=f"the trace pipe has one reader at a time; see which it is: fuser {path}",
+            ) from None
         raise explain(error.errno or 0, f"open {path}") from None

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ebee.abi.bpf import AttachType, LinkType
-from ebee.errors import AttachError, GoneError, KernelError
+from ebee.errors import AttachError, GoneError, KernelError, NotPermittedError, NotSupportedError, notify
 from ebee.introspect.objects import each
 from ebee.kernel.protocol import Kernel, NetDevice, ObjectKind
 from ebee.text import did_you_mean
@@ -114,12 +114,16 @@ def _netfilter(kernel: Kernel) -> list[Facts]:
     """Netfilter programs; they are links, of all network namespaces. Kernel: since 6.4."""
     from ebee.introspect.netfilter import netfilter_facts
 
-    facts = []
-    for fd in each(kernel, ObjectKind.LINK):
-        info = kernel.link_info(fd)
-        if info.type is LinkType.NETFILTER:
-            facts.append({**netfilter_facts(info), "id": info.program_id})
-    return facts
+    try:
+        infos = [kernel.link_info(fd) for fd in each(kernel, ObjectKind.LINK)]
+    except NotPermittedError as error:
+        notify(f"netfilter programs are not shown: {error}")
+        return []
+    except NotSupportedError:
+        return []
+    return [
+        {**netfilter_facts(info), "id": info.program_id} for info in infos if info.type is LinkType.NETFILTER
+    ]
 
 
 def network_lines(facts: Facts) -> Iterator[str]:

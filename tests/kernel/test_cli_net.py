@@ -157,7 +157,7 @@ def test_tcx_is_not_yet(sandbox: Sandbox, veth: None) -> None:
             "found 'xpd'\n"
             "hint: did you mean 'xdp'?\n",
         ),
-        ("net attach xdp id 1", "error: expected one of dev, found the end of the line\n"),
+        ("net attach xdp id 1", "error: expected dev, found the end of the line\n"),
         ("net attach xdp id 1 dev", "error: expected the name of a device, found the end of the line\n"),
         ("net attach xdp id 1 dev left now", "error: expected the end of the line, found 'now'\n"),
     ],

@@ -139,6 +139,27 @@ def test_autoattach_pins_links_where_sections_say_the_place(
     )
 
 
+def test_processes_that_hold_a_program_are_shown_when_asked_for(
+    sandbox: Sandbox, folder: Path, pins: None
+) -> None:
+    sandbox.ebee("prog", "load", folder / "hello.bpf.o", PIN, check=True)
+    script = (
+        "from ebee.kernel.live import LiveKernel as K\n"
+        f"K().open_pin('{PIN}'); print('open', flush=True); input()"
+    )
+    words = sandbox.words(EBEE[0], "-c", script)
+    environment = {**os.environ, "PYTHONPATH": str(SOURCE)}
+    with subprocess.Popen(
+        words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+    ) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "open\n"
+        shown = sandbox.ebee("-j", "prog", "show", "pinned", PIN, "--pids").data
+        holder.communicate("\n")
+    assert [item["pid"] for item in shown["pids"]] == [holder.pid]
+    assert shown["pids"][0]["comm"].startswith("python")
+
+
 def test_bpffs_is_mounted_where_it_is_not_and_that_is_said(folder: Path) -> None:
     """In a mount namespace where /sys/fs/bpf is an empty sysfs folder; --nomount leaves it so."""
     with Sandbox() as fresh:

@@ -112,7 +112,7 @@ class Words:
         Raises:
             UsageError: it is none; the hint names the nearest.
         """
-        word = self.take(f"one of {', '.join(known)}")
+        word = self.take(_listed(known))
         found = match(word, known)
         if found is None:
             raise self.unknown(word, known)
@@ -133,13 +133,17 @@ class Words:
         from ebee.text import did_you_mean
 
         return self.wrong(
-            f"expected {'one of ' if len(known) > 1 else ''}{', '.join(known)}, found '{word}'",
+            f"expected {_listed(known)}, found '{word}'",
             hint=did_you_mean(word, known),
         )
 
     def wrong(self, message: str, *, hint: str | None = None) -> UsageError:
         """Return an error that shows this command's usage."""
         return UsageError(message, usage=self.usage, hint=hint)
+
+
+def _listed(known: Sequence[str]) -> str:
+    return known[0] if len(known) == 1 else f"one of {', '.join(known)}"
 
 
 def match(word: str, known: Iterable[str]) -> str | None:

@@ -249,7 +249,7 @@ def test_a_notice_is_a_note_on_standard_error(
     """Each time it is given, not once."""
 
     def main(_: Call) -> Answer:
-        for _ in range(2):
+        for _number in range(2):
             warnings.warn("mounted bpffs on /sys/fs/bpf", Notice, stacklevel=1)
         return Answer([], list)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from typing import cast
+from typing import Any, cast
 
 import pytest
 
@@ -38,7 +38,7 @@ CODE = [
 ]
 
 
-def kernel_with(**changes: object) -> tuple[Kernel, int]:
+def kernel_with(**changes: Any) -> tuple[Kernel, int]:
     info = PROGRAM._replace(
         instructions=encode(CODE),
         func_info=struct.pack("=II", 0, 5),

@@ -12,7 +12,7 @@ def main() -> int:
     The version is answered before anything is imported: scripts ask for it often, and a newcomer
     asks for it first.
     """
-    if sys.argv[1:] in (["--version"], ["-V"]):
+    if sys.argv[1:] in (["--version"], ["-V"]) and sys.stdout is not None:
         from ebee.version import __version__
 
         sys.stdout.write(f"ebee {__version__}\n")

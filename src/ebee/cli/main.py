@@ -28,6 +28,7 @@ def run(argv: Sequence[str]) -> int:
     Returns:
         0; 1 for an error; 2 for a wrong command line; 130 for Ctrl-C.
     """
+    _open_streams()
     settings = _early_settings(argv)
     with _notices():
         try:
@@ -36,6 +37,15 @@ def run(argv: Sequence[str]) -> int:
             # What reads our output went away, as `head` does; nothing more can be said there.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return _BROKEN_PIPE
+
+
+def _open_streams() -> None:
+    """Put /dev/null in the place of streams that were closed when the process began (`ebee >&-`)."""
+    for name in ("stdin", "stdout", "stderr"):
+        if getattr(sys, name) is None:
+            mode = "r" if name == "stdin" else "w"
+            # It stays open as long as the process, as the stream it stands for would.
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115
 
 
 def _guarded(action: Callable[[], None], settings: Settings, title: str) -> int:

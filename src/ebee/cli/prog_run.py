@@ -16,6 +16,7 @@ from ebee.kernel.protocol import ObjectKind, RunAnswer, RunRequest
 _KEYS = ("data_in", "data_out", "data_size_out", "ctx_in", "ctx_out", "ctx_size_out", "repeat")
 _EXTRA_BYTES = 256
 """How much longer a packet may get."""
+_LARGEST_BYTES = 1 << 24
 
 
 class _Wish(NamedTuple):
@@ -48,10 +49,10 @@ def _wish(words: Words) -> _Wish:
         key = words.choice(_KEYS)
         changed: dict[str, Any]
         if key == "repeat":
-            changed = {"repeat": words.number("how often")}
+            changed = {"repeat": words.number("how often to run it")}
         elif key in ("data_size_out", "ctx_size_out"):
             name = "data_out_bytes" if key == "data_size_out" else "context_out_bytes"
-            changed = {name: words.number("a number of bytes")}
+            changed = {name: words.number("a number of bytes", _LARGEST_BYTES)}
         elif key in ("data_out", "ctx_out"):
             name = "data_path" if key == "data_out" else "context_path"
             changed = {name: words.take("a path, or - to show it")}

@@ -75,16 +75,21 @@ class Words:
             what: what it should be, for the message: `a path`.
 
         Raises:
-            UsageError: there is none.
+            UsageError: there is none, or it is empty.
         """
         word = self.peek()
         if word is None:
             raise self.wrong(f"expected {what}, found the end of the line")
+        if not word:
+            raise self.wrong(f"expected {what}, found ''")
         self._next += 1
         return word
 
-    def number(self, what: str) -> int:
+    def number(self, what: str, largest: int = 0xFFFF_FFFF) -> int:
         """Take the next word as a number, decimal or 0x…, not negative.
+
+        Args:
+            largest: by default what fits into the 32 bits that the kernel has for most numbers.
 
         Raises:
             UsageError: it is none.
@@ -94,7 +99,7 @@ class Words:
             number = int(word, 0)
         except ValueError:
             number = -1
-        if number < 0:
+        if not 0 <= number <= largest:
             raise self.wrong(f"expected {what}, found '{word}'")
         return number
 

@@ -268,6 +268,13 @@ def test_a_reader_that_goes_away_ends_it_quietly() -> None:
     assert (child.returncode, err) == (141, b"")
 
 
+@pytest.mark.parametrize("line", ["help", "--version", "version -j", "porg"])
+def test_closed_streams_are_no_reason_for_a_traceback(line: str) -> None:
+    """As cron and daemons start programs."""
+    script = f"exec '{sys.executable}' -m ebee {line} >&- 2>&- <&-"
+    assert subprocess.run(["sh", "-c", script], timeout=30).returncode == (2 if line == "porg" else 0)
+
+
 @pytest.mark.parametrize("line", ["version", "-V", "--version", "prog -V"])
 def test_the_version_is_told(line: str, capsys: pytest.CaptureFixture[str]) -> None:
     """Wherever it is asked for."""

@@ -98,6 +98,7 @@ def test_words_are_taken_from_left_to_right() -> None:
     [
         ("", "take", "expected a path, found the end of the line"),
         ("abc", "number", "expected a path, found 'abc'"),
+        ("4294967296", "number", "expected a path, found '4294967296'"),
         ("-1", "number", "expected a path, found '-1'"),
         ("abc", "finish", "expected the end of the line, found 'abc'"),
         ("nme", "choice", "expected one of id, name, found 'nme'"),

@@ -83,18 +83,15 @@ def read_log(log: str) -> Report:
     Args:
         log: of level 1 or higher, whole or cut at either end.
     """
-    tail = log[-_TAIL_CHARACTERS:]
-    tail, block = _split_block(tail)
+    tail, block = _split_block(_end_of(log))
     steps: list[Step] = []
     words: list[str] = []
-    stray: list[str] = []
     comment, entry = None, ""
     for line in map(_without_summary, tail.split("\n")):
         step = _STEP.match(line)
         if step is not None:
             slot, opcode, text, state = step.groups()
             steps.append(Step(_number(slot), int(opcode, 16), text, state or ""))
-            stray += words
             words = []
         elif (state_dump := _STATE.match(line)) is not None:
             # The registers before the next step belong behind the one before it.
@@ -108,7 +105,13 @@ def read_log(log: str) -> Report:
             comment = (line[2:], "", 0)
         elif not _NOISE.match(line):
             words.append(line.strip())
-    return Report(steps, (words or stray)[-_MOST_WORDS:], comment, block, entry)
+    return Report(steps, words[-_MOST_WORDS:], comment, block, entry)
+
+
+def _end_of(log: str) -> str:
+    """Return the whole lines at the end of a log."""
+    tail = log[-_TAIL_CHARACTERS:]
+    return tail if len(tail) == len(log) else tail.partition("\n")[2]
 
 
 def _without_summary(line: str) -> str:

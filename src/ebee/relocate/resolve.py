@@ -42,7 +42,6 @@ def resolve(program: LinkedProgram, target: Target) -> list[Instruction]:
     """
     instructions = list(program.instructions)
     for reference in program.references:
-        slot = reference.slot
         if isinstance(reference, MapReference):
             _set_map(instructions, reference, target.map_fds[reference.map_name])
         else:

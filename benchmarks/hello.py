@@ -15,11 +15,10 @@ import sys
 import tempfile
 from pathlib import Path
 
+from benchmarks.side_by_side import Contestant, measure, table
 from ebee.kernel.live import LiveKernel
 from ebee.kernel.live.namespaces import unshare_mounts
 from ebee.testing import private_network
-
-from benchmarks.side_by_side import Contestant, measure, table
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCE = ROOT / "examples" / "hello" / "hello.bpf.c"
@@ -51,11 +50,11 @@ def contestants(folder: Path, device: str) -> list[Contestant]:
     four = commands(f"{ebee} compile {SOURCE} -o {out}", ebee)
     clang = f"clang -target bpf -g -O2 -I{headers} -I{asm_headers} -c {SOURCE} -o {out}"
     return [
-        Contestant("clang, bpftool × 3", commands(clang, "bpftool")),
+        Contestant("clang, three times bpftool", commands(clang, "bpftool")),
         Contestant("ebee run, cold", run, {"EBEE_CACHE_DIR": str(cold)}, forget, goal=2),
         Contestant("ebee run, warm", run, {"EBEE_CACHE_DIR": str(warm)}, goal=1),
-        Contestant("ebee × 4, cold", four, {"EBEE_CACHE_DIR": str(cold)}, forget),
-        Contestant("ebee × 4, warm", four, {"EBEE_CACHE_DIR": str(warm)}),
+        Contestant("four times ebee, cold", four, {"EBEE_CACHE_DIR": str(cold)}, forget),
+        Contestant("four times ebee, warm", four, {"EBEE_CACHE_DIR": str(warm)}),
     ]
 
 

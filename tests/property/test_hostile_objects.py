@@ -13,8 +13,9 @@ from tests.support.objects import HELLO, compiled, elf_file
 _RICH = """
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
-struct inner { __uint(type, BPF_MAP_TYPE_ARRAY); __uint(max_entries, 4); __type(key, int); __type(value, long); }
-    one SEC(".maps");
+struct inner {
+    __uint(type, BPF_MAP_TYPE_ARRAY); __uint(max_entries, 4); __type(key, int); __type(value, long);
+} one SEC(".maps");
 struct { __uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS); __uint(max_entries, 1); __type(key, int);
          __array(values, struct inner); } outer SEC(".maps") = { .values = { &one } };
 const volatile int limit = 7;
@@ -27,8 +28,12 @@ char LICENSE[] SEC("license") = "GPL";
 """
 
 
+_NAMES = [".maps", ".BTF", ".BTF.ext", "xdp", ".text", "license", ".bss", ".rodata", ".symtab"]
+
+
 def _read(data: bytes) -> None:
     """Read, link and look at all there is; only ebee's own errors may come out."""
+    message = "one line"
     try:
         spec = read_object(data, "hostile.o")
         for program in spec.programs.values():
@@ -36,8 +41,9 @@ def _read(data: bytes) -> None:
         for variable in spec.variables.values():
             _ = variable.value
     except EbeeError as error:
-        assert str(error)
-        assert "\n" not in str(error)
+        message = str(error)
+    assert message
+    assert "\n" not in message
 
 
 @settings(max_examples=300, deadline=None)
@@ -64,7 +70,9 @@ def test_a_real_object_cut_short_gives_an_error_or_a_spec(text: str, part: float
 @given(
     st.lists(
         st.tuples(
-            st.sampled_from([".maps", ".BTF", ".BTF.ext", "xdp", ".text", "license", ".bss", ".rodata", ".symtab"]),
+            st.sampled_from(
+                [".maps", ".BTF", ".BTF.ext", "xdp", ".text", "license", ".bss", ".rodata", ".symtab"]
+            ),
             st.integers(0, 12),
             st.integers(0, 7),
             st.binary(max_size=80),

@@ -47,14 +47,16 @@ def elf_file(
     """Return an ELF file with these sections: name, type, flags, contents."""
     names = b"\0"
     places = []
-    for name, *_ in [*sections, (".shstrtab",)]:
+    for name in [*(section[0] for section in sections), ".shstrtab"]:
         places.append(len(names))
         names += name.encode() + b"\0"
     body, headers = b"", [bytes(64)]
     everything = [*sections, (".shstrtab", 3, 0, names)]
     for (_, kind, flags, contents), place in zip(everything, places, strict=True):
         offset = 64 + len(body)
-        headers.append(struct.pack(mark + "IIQQQQIIQQ", place, kind, flags, 0, offset, len(contents), 0, 0, 1, 0))
+        headers.append(
+            struct.pack(mark + "IIQQQQIIQQ", place, kind, flags, 0, offset, len(contents), 0, 0, 1, 0)
+        )
         body += contents
     identity = b"\x7fELF" + bytes((2, 1 if mark == "<" else 2, 1)) + bytes(9)
     rest = struct.pack(

@@ -15,10 +15,10 @@ _COLOURS = {"error": "1;31", "warning": "1;33", "note": "1;36", "hint": "1;32", 
 def show_error(error: EbeeError, settings: Settings) -> None:
     """Print an error: its line, its place, its hint; under -j `{"error":…,"hint":…}`."""
     if settings.json:
-        from ebee.cli.output import compact_json, pretty_json, write
+        from ebee.cli.output import json_text, write
 
         data = {"error": str(error)} | ({"hint": error.hint} if error.hint else {})
-        write((pretty_json(data) if settings.pretty else compact_json(data)) + "\n")
+        write(json_text(data, pretty=settings.pretty) + "\n")
         return
     complain(error_text(error, verbose=settings.verbose))
 

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 
 from ebee.cli.call import Call
-from ebee.cli.output import compact_json, write
+from ebee.cli.output import json_text, write
 from ebee.events import TraceLine
 from ebee.events.trace_pipe import open_trace_pipe
 
@@ -25,7 +25,7 @@ def main(call: Call) -> None:
 
 
 def _json(line: TraceLine) -> str:
-    return compact_json(
+    return json_text(
         {
             "task": line.task,
             "pid": line.pid,

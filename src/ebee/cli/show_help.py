@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from ebee.cli.call import Settings
 from ebee.cli.failures import usage_lines
-from ebee.cli.output import compact_json, pretty_json, write, write_lines
+from ebee.cli.output import json_text, write, write_lines
 from ebee.cli.table import COMMANDS, GLOBAL, Entry, Group
 from ebee.cli.words import Option
 from ebee.text import columns
@@ -16,7 +16,7 @@ def show_help(path: tuple[str, ...], entry: Entry | Group | None, settings: Sett
     """Print the help of what `path` names; under -j only the usage, as data."""
     if settings.json:
         data = {"usage": list(_usage(path, entry))}
-        write((pretty_json(data) if settings.pretty else compact_json(data)) + "\n")
+        write(json_text(data, pretty=settings.pretty) + "\n")
         return
     write_lines(_lines(path, entry))
 

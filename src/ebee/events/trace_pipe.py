@@ -8,14 +8,24 @@ Source: Documentation/trace/ftrace.rst, "trace_pipe".
 from __future__ import annotations
 
 import os
+import re
 import select
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import NamedTuple
 
 from ebee.errors import GoneError, KernelError
 from ebee.kernel.protocol import Kernel
 
 _CHUNK_BYTES = 1 << 16
+
+# `task-pid     [cpu] flags timestamp: bpf_trace_printk: message`. The task's name takes 16 columns and
+# may hold spaces, dashes and brackets. With the option record-tgid the thread group's id, or dashes,
+# stands in parentheses behind the pid.
+_LINE = re.compile(
+    r"(?P<task>.{1,16}?)-(?P<pid>[0-9]{1,10})\s+(?:\(\s*[-0-9]+\)\s+)?\[(?P<cpu>[0-9]{1,5})\]\s+"
+    r"(?:(?P<flags>\S+)\s+)?(?P<time>[0-9]{1,12}\.[0-9]{1,9}): bpf_trace_printk: (?P<message>.*)",
+    re.DOTALL,
+)
 
 
 class TraceLine(NamedTuple):
@@ -60,6 +70,7 @@ class TracePipe:
         self.path = path
         self._fd: int | None = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         self._rest = b""
+        self._waiting: list[Callable[[], None]] = []
 
     @property
     def fd(self) -> int:
@@ -93,24 +104,39 @@ class TracePipe:
             yield from self.read_available()
 
     async def __aiter__(self) -> AsyncIterator[TraceLine]:
+        while self._fd is not None:
+            for line in self.read_available():
+                yield line
+            if self._fd is not None:
+                await self._readable(self._fd)
+
+    async def _readable(self, fd: int) -> None:
+        """Wait until lines are there or the pipe is closed."""
         import asyncio
 
         loop = asyncio.get_running_loop()
         ready = asyncio.Event()
-        loop.add_reader(self.fd, ready.set)
+        # Listened to only while somebody waits: a reader who is busy elsewhere must not keep the
+        # loop turning because lines are there.
+        loop.add_reader(fd, ready.set)
+
+        def stop() -> None:
+            loop.remove_reader(fd)
+            ready.set()
+
+        self._waiting.append(stop)
         try:
-            while self._fd is not None:
-                await ready.wait()
-                ready.clear()
-                for line in self.read_available():
-                    yield line
+            await ready.wait()
         finally:
-            if self._fd is not None:
-                loop.remove_reader(self._fd)
+            if stop in self._waiting:
+                self._waiting.remove(stop)
+                loop.remove_reader(fd)
 
     def close(self) -> None:
-        """Stop reading. Closing twice does nothing."""
+        """Stop reading; whoever iterates ends. Closing twice does nothing."""
         if self._fd is not None:
+            while self._waiting:
+                self._waiting.pop()()
             os.close(self._fd)
             self._fd = None
 
@@ -122,29 +148,19 @@ class TracePipe:
 
 
 def parse_line(raw: str) -> TraceLine:
-    """Return the parts of a line; a line of another shape is all message.
-
-    The shape is `task-pid     [cpu] flags timestamp: bpf_trace_printk: message`, where a task's
-    name may hold spaces, dashes and brackets: so it is read from the right.
-    """
-    other = TraceLine("", 0, 0, "", 0.0, raw, raw)
-    head, found, message = raw.partition(": bpf_trace_printk: ")
-    if not found:
-        return other
-    before, bracket, after = head.rpartition("[")
-    cpu, closing, rest = after.partition("]")
-    task, dash, pid = before.rstrip().rpartition("-")
-    words = rest.split()
-    # Newer kernels may put the thread group's id in brackets between pid and cpu.
-    pid = pid.partition(" ")[0]
-    if not (bracket and closing and dash and pid.isdigit() and cpu.isdigit() and len(words) >= 1):
-        return other
-    try:
-        timestamp_s = float(words[-1])
-    except ValueError:
-        return other
-    flags = words[0] if len(words) > 1 else ""
-    return TraceLine(task.strip(), int(pid), int(cpu), flags, timestamp_s, message, raw)
+    """Return the parts of a line; a line of another shape is all message."""
+    found = _LINE.fullmatch(raw)
+    if found is None:
+        return TraceLine("", 0, 0, "", 0.0, raw, raw)
+    return TraceLine(
+        task=found["task"].strip(),
+        pid=int(found["pid"]),
+        cpu=int(found["cpu"]),
+        flags=found["flags"] or "",
+        timestamp_s=float(found["time"]),
+        message=found["message"],
+        raw=raw,
+    )
 
 
 def open_trace_pipe(kernel: Kernel) -> TracePipe:

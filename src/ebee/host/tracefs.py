@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from ebee.errors import AttachError, EbeeError, KernelError, notify
 from ebee.host.mounts import USUAL_PLACES, mounted_at
-from ebee.kernel.protocol import Kernel
+
+if TYPE_CHECKING:
+    from ebee.kernel.protocol import Kernel
 
 USUAL = USUAL_PLACES["tracefs"]
 

@@ -17,12 +17,14 @@ class ProgramHandle(NamedTuple):
     Attributes:
         name: what messages call it.
         fd: its descriptor; borrowed.
+        target: the kernel type it was loaded for (tp_btf); empty where there is none.
     """
 
     name: str
     fd: int
     type: ProgType
     expected_attach_type: AttachType | int = 0
+    target: str = ""
 
 
 class Link:
@@ -85,11 +87,13 @@ class Link:
         if not self._open:
             return
         self._open = False
-        if self._undo is not None:
-            self._undo()
-        for fd in (self._fd, *self._others):
-            if fd is not None:
-                self._kernel.close(fd)
+        try:
+            if self._undo is not None:
+                self._undo()
+        finally:
+            for fd in (self._fd, *self._others):
+                if fd is not None:
+                    self._kernel.close(fd)
 
     def detach(self) -> None:
         """Detach even if it is pinned, and close.

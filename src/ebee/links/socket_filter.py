@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from ebee.errors import KernelError
 from ebee.kernel.errors import explain
 from ebee.kernel.protocol import Kernel
 from ebee.links.devices import find_device, warn_if_down
@@ -41,8 +42,11 @@ def _attach_to_device(kernel: Kernel, program: ProgramHandle, point: AttachPoint
             kernel.socket_attach(sock.fileno(), program.fd)
             sock.bind((device.name, _ETH_P_ALL))
             return Link(kernel, point, program.name, others=(sock.detach(),))
-    except PermissionError as error:
-        raise explain(error.errno or 0, f"attach {program.name} to {point}: open a packet socket") from None
+    except KernelError:
+        raise
+    except OSError as error:
+        tried = f"attach {program.name} to {point}: open a packet socket"
+        raise explain(error.errno or 0, tried, needs=("CAP_NET_RAW",)) from None
 
 
 def _identity(fd: int) -> tuple[int, int] | None:

@@ -6,10 +6,12 @@ stays until somebody detaches it.
 
 from __future__ import annotations
 
+import errno as _errno
+
 from ebee.abi.bpf import AttachType
 from ebee.errors import AttachError, NotSupportedError
 from ebee.kernel.protocol import Kernel, LinkCreate, NetDevice
-from ebee.links.devices import find_device, warn_if_down
+from ebee.links.devices import find_device, warn_if_down, xdp_link_on
 from ebee.links.link import Link, ProgramHandle
 from ebee.spec import AttachPoint
 
@@ -29,29 +31,47 @@ def attach(kernel: Kernel, program: ProgramHandle, point: AttachPoint) -> Link:
     warn_if_down(device)
     mode = MODE_FLAGS[point.family]
     try:
+        return _attach_by_link(kernel, program, point, device, mode)
+    except AttachError as error:
+        raise explained(kernel, program.name, point, error) from None
+
+
+def _attach_by_link(
+    kernel: Kernel, program: ProgramHandle, point: AttachPoint, device: NetDevice, mode: int
+) -> Link:
+    try:
         fd = kernel.link_create(LinkCreate(program.fd, device.ifindex, AttachType.XDP, mode))
     except NotSupportedError:
         return _attach_by_netlink(kernel, program, point, device, mode)
-    except AttachError as error:
-        raise explained(kernel, program.name, point, error) from None
     return Link(kernel, point, program.name, fd=fd)
 
 
 def _attach_by_netlink(
     kernel: Kernel, program: ProgramHandle, point: AttachPoint, device: NetDevice, mode: int
 ) -> Link:
+    program_id = kernel.program_info(program.fd).id
     kernel.xdp_attach(device.ifindex, program.fd, mode | FLAGS_UPDATE_IF_NOEXIST)
-    return Link(kernel, point, program.name, undo=lambda: kernel.xdp_attach(device.ifindex, -1, mode))
+
+    def undo() -> None:
+        # By now the device may be gone, or run somebody else's program, which is to stay.
+        there = next((d for d in kernel.net_devices() if d.ifindex == device.ifindex), None)
+        if there is not None and any(state.program_id == program_id for state in there.xdp):
+            kernel.xdp_attach(device.ifindex, -1, mode)
+
+    return Link(kernel, point, program.name, undo=undo)
 
 
 def explained(kernel: Kernel, program: str, point: AttachPoint, error: AttachError) -> AttachError:
-    """Return an error that also says which program holds the place, where one does."""
+    """Return an error that also says which program holds the place, where that is why."""
     device = next((d for d in kernel.net_devices() if d.name == point.target), None)
-    if device is None or not device.xdp:
+    if device is None or not device.xdp or error.errno not in (_errno.EBUSY, _errno.EEXIST):
         return error
     there = ", ".join(f"program id {state.program_id} ({state.mode} mode)" for state in device.xdp)
+    link_id = xdp_link_on(kernel, device.ifindex)
+    if link_id is None:
+        hint = f"detach it first: ebee net detach xdp dev {device.name}"
+    else:
+        hint = f"end the process that made link id {link_id}, or: ebee link detach id {link_id}"
     return AttachError(
-        f"attach {program} to {point}: {device.name} already runs {there}",
-        errno=error.errno,
-        hint=f"detach it first: ebee net detach xdp dev {device.name}",
+        f"attach {program} to {point}: {device.name} already runs {there}", errno=error.errno, hint=hint
     )

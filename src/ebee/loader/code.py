@@ -129,6 +129,7 @@ def load_program(program: ProgramSpec, context: ObjectContext) -> Program:
         type=program.type,
         expected_attach_type=program.expected_attach_type,
         auto_attach=program.auto_attach,
+        attach_target=program.attach_target,
     )
 
 
@@ -220,13 +221,16 @@ def _ask(kernel: Kernel, request: ProgramLoad, program: ProgramSpec) -> LoadAnsw
     if answer.fd >= 0:
         return answer
     if program.attach_type_optional and request.expected_attach_type:
-        plain = kernel.program_load(request._replace(expected_attach_type=0))
-        if plain.fd >= 0:
-            return plain
+        plain = request._replace(expected_attach_type=0)
+        second = kernel.program_load(plain)
+        if second.fd >= 0:
+            return second
+        if second.errno != answer.errno:
+            request = plain  # the attach type is not known here; what is wrong besides shows without it
     log_bytes = _FIRST_LOG_BYTES
     while True:
         answer = kernel.program_load(request._replace(log_level=1, log_size_bytes=log_bytes))
         whole = answer.log_whole_bytes > log_bytes or answer.errno == _ENOSPC
         if not whole or log_bytes >= _LAST_LOG_BYTES:
             return answer
-        log_bytes *= 4
+        log_bytes = min(max(4 * log_bytes, answer.log_whole_bytes), _LAST_LOG_BYTES)

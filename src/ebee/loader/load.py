@@ -64,8 +64,8 @@ def _wanted(spec: ObjectSpec, names: Iterable[str] | None) -> list[ProgramSpec]:
     if names is None:
         chosen = {name for name, item in spec.programs.items() if item.autoload}
     else:
-        chosen = set(names)
-        for name in chosen - set(spec.programs):
+        chosen = {names} if isinstance(names, str) else set(names)
+        for name in sorted(chosen - set(spec.programs)):
             raise SpecError(
                 f"object {spec.name}: there is no program '{name}'",
                 hint=did_you_mean(name, spec.programs) or f"it has {', '.join(spec.programs) or 'none'}",
@@ -138,9 +138,13 @@ def _create_maps(
 
 def _create(item: MapSpec, spec: ObjectSpec, kernel: Kernel, btf_fd: int) -> Map:
     if item.pinning:
-        from ebee.loader.pinned import create_pinned
+        from ebee.loader.pinned import shared_map
 
-        return create_pinned(item, spec, kernel, btf_fd)
+        return shared_map(item, spec, kernel, lambda: _make(item, spec, kernel, btf_fd))
+    return _make(item, spec, kernel, btf_fd)
+
+
+def _make(item: MapSpec, spec: ObjectSpec, kernel: Kernel, btf_fd: int) -> Map:
     if item.inner is None:
         return create_map(kernel, item, btf=spec.btf, btf_fd=btf_fd)
     # The kernel wants a map like those to come; it may go once the outer one is made.

@@ -58,23 +58,18 @@ class LoadedObject:
             AttachError, NotPermittedError, NotSupportedError: one could not be attached; those
                 before it are detached again.
         """
-        made: list[Link] = []
-        try:
-            for program in self.programs.values():
-                if program.auto_attach is not None:
-                    link = program.attach()
-                    made.append(link)
-        except BaseException:
-            for link in reversed(made):
-                link.close()
-            raise
+        with ExitStack() as undo:
+            made = [
+                undo.enter_context(program.attach())
+                for program in self.programs.values()
+                if program.auto_attach is not None
+            ]
+            self._resources.push(undo.pop_all())
         self._links += made
         return made
 
     def close(self) -> None:
         """Detach what belongs to it and give back every descriptor. Closing twice does nothing."""
-        for link in reversed(self._links):
-            link.close()
         self._links.clear()
         self._resources.close()
 

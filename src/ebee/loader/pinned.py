@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 
 from ebee.abi.bpf import MapType
 from ebee.errors import MapError
 from ebee.kernel.protocol import Kernel, MapInfo, ObjectKind
-from ebee.maps import Map, create_map
+from ebee.maps import Map
 from ebee.maps.map import requested_entries
 from ebee.pins import open_pin, pin
 from ebee.pins.pins import BPFFS, ensure_bpffs
 from ebee.spec import MapSpec, ObjectSpec
 
 
-def create_pinned(item: MapSpec, spec: ObjectSpec, kernel: Kernel, btf_fd: int, folder: str = BPFFS) -> Map:
+def shared_map(
+    item: MapSpec, spec: ObjectSpec, kernel: Kernel, make: Callable[[], Map], folder: str = BPFFS
+) -> Map:
     """Return the map pinned under its name, or make it and pin it there.
 
     Raises:
@@ -30,7 +33,7 @@ def create_pinned(item: MapSpec, spec: ObjectSpec, kernel: Kernel, btf_fd: int, 
             found.close()
             raise
         return found
-    made = create_map(kernel, item, btf=spec.btf, btf_fd=btf_fd)
+    made = make()
     try:
         pin(kernel, made.fd, path)
     except BaseException:

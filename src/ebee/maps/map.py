@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, MutableMapping
+from collections.abc import ItemsView, Iterator, MutableMapping, ValuesView
+from contextlib import suppress
 from typing import Any
 
 from ebee.abi.bpf import MapType
@@ -25,6 +26,27 @@ PER_CPU = frozenset(
 _ARRAYS = frozenset((MapType.ARRAY, MapType.PERCPU_ARRAY))
 
 
+class _Items(ItemsView[Any, Any]):
+    """Keys with their values, without those that programs remove meanwhile."""
+
+    _mapping: Map
+
+    def __iter__(self) -> Iterator[tuple[Any, Any]]:
+        for key in self._mapping.keys_as_bytes():
+            data = self._mapping.lookup_elem(key)
+            if data is not None:
+                yield self._mapping.decode_key(key), self._mapping.decode_value(data)
+
+
+class _Values(ValuesView[Any]):
+    """Values, likewise."""
+
+    _mapping: Map
+
+    def __iter__(self) -> Iterator[Any]:
+        return (value for _, value in self._mapping.items())
+
+
 class Map(MutableMapping[Any, Any]):
     """A map in the kernel.
 
@@ -34,6 +56,9 @@ class Map(MutableMapping[Any, Any]):
 
         counts[1234] += 1
         for key, value in counts.items(): ...
+
+    Programs may change it at any moment: `items()` and `values()` leave out what was removed since its
+    key was read, where `dict(counts)` would miss it (KeyError); so write `dict(counts.items())`.
 
     It owns its descriptor, and may be used in a `with`.
 
@@ -76,7 +101,8 @@ class Map(MutableMapping[Any, Any]):
     def close(self) -> None:
         """Give the descriptor back; the map lives on while a program, a pin or a link uses it."""
         if self._memory is not None:
-            self._memory.release()
+            with suppress(BufferError):  # an array was made of it, and keeps it until it goes itself
+                self._memory.release()
             self._memory = None
         if self._fd is not None:
             self._kernel.close(self._fd)
@@ -171,6 +197,14 @@ class Map(MutableMapping[Any, Any]):
         """Return a key as bytes, by its BTF type; integers where there is none."""
         return self._encode(key, self.spec.key_type_id, self.spec.key_size_bytes, "key")
 
+    def decode_key(self, data: bytes) -> Any:
+        """Return a key by its BTF type, as a value that can be a key of a dict."""
+        if self._btf is None or not self.spec.key_type_id:
+            return data
+        from ebee.maps.key import as_key
+
+        return as_key(self._decode(data, self.spec.key_type_id))
+
     def decode_value(self, data: bytes) -> Any:
         """Return a looked-up value by its BTF type; a list of them for a per-CPU map."""
         if not self._is_per_cpu:
@@ -231,8 +265,15 @@ class Map(MutableMapping[Any, Any]):
         return self.lookup_elem(self.encode_key(key)) is not None
 
     def __iter__(self) -> Iterator[Any]:
-        for key in self.keys_as_bytes():
-            yield self._decode(key, self.spec.key_type_id)
+        return map(self.decode_key, self.keys_as_bytes())
+
+    def items(self) -> ItemsView[Any, Any]:
+        """Go through keys and values; what programs remove meanwhile is left out."""
+        return _Items(self)
+
+    def values(self) -> ValuesView[Any]:
+        """Go through the values; what programs remove meanwhile is left out."""
+        return _Values(self)
 
     def __len__(self) -> int:
         """Count the entries: of an array all slots, of everything else by going through it."""

@@ -47,7 +47,7 @@ class _Reader:
     def __init__(self, data: bytes, path: str, source: SourceText | None) -> None:
         self._elf = read_elf(data, path)
         _check_machine(self._elf)
-        name = basename(path).partition(".")[0] or "object"
+        name = basename(path).strip("<>").partition(".")[0] or "object"
         self._spec = ObjectSpec(name, byte_order=self._elf.byte_order, source=source)
 
     def read(self) -> ObjectSpec:

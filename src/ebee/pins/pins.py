@@ -57,12 +57,15 @@ def open_pin(kernel: Kernel, path: str, kind: ObjectKind | None = None) -> int:
     if not os.path.lexists(path):
         raise KernelError(f"open pin {path}: there is no such file", errno=2, hint=_neighbours(path))
     fd = kernel.open_pin(path)
-    found = kernel.kind_of(fd)
-    if kind is not None and found is not kind:
+    try:
+        found = kernel.kind_of(fd)
+        if kind is not None and found is not kind:
+            raise KernelError(
+                f"open pin {path}: a {found.value} is pinned there, expected a {kind.value}", errno=22
+            )
+    except BaseException:
         kernel.close(fd)
-        raise KernelError(
-            f"open pin {path}: a {found.value} is pinned there, expected a {kind.value}", errno=22
-        )
+        raise
     return fd
 
 

@@ -37,6 +37,7 @@ class Program:
         name: the C function's name.
         type: the kernel's program type.
         auto_attach: where its section's name says it belongs; None where it must be told.
+        attach_target: the kernel type it was loaded for (tp_btf); empty where there is none.
     """
 
     def __init__(
@@ -48,10 +49,12 @@ class Program:
         type: ProgType,
         expected_attach_type: AttachType | int = 0,
         auto_attach: AttachPoint | None = None,
+        attach_target: str = "",
     ) -> None:
         self.name = name
         self.type = type
         self.auto_attach = auto_attach
+        self.attach_target = attach_target
         self.expected_attach_type = expected_attach_type
         self._kernel = kernel
         self._fd: int | None = fd
@@ -99,7 +102,7 @@ class Program:
             )
         if isinstance(point, str):
             point = AttachPoint.parse(point)
-        handle = ProgramHandle(self.name, self.fd, self.type, self.expected_attach_type)
+        handle = ProgramHandle(self.name, self.fd, self.type, self.expected_attach_type, self.attach_target)
         return attach(self._kernel, handle, point)
 
     def test_run(

@@ -20,6 +20,7 @@ from ebee.text import did_you_mean
 
 Source = str | os.PathLike[str] | bytes | ObjectSpec
 
+_DRAINED_FOR_S = 0.5
 _CALL = 0x85
 _PRINTING_HELPERS = frozenset((6, 177))
 """bpf_trace_printk and bpf_trace_vprintk."""
@@ -93,7 +94,8 @@ def load(
     Args:
         source: a `.c` file's or an object's path, an object's bytes, or an ObjectSpec.
         programs: names of those to load; by default all.
-        variables: values that global variables begin with; also for `const volatile` ones.
+        variables: values that global variables begin with, also `const volatile` ones; they are set in
+            the spec, where `source` is one.
         kernel: where to; by default the running one.
 
     Raises:
@@ -145,9 +147,7 @@ def prints(spec: ObjectSpec) -> bool:
 _ON_DEVICES = {ProgType.XDP: "xdp", ProgType.SOCKET_FILTER: "socket"}
 
 
-def attach_points(
-    spec: ObjectSpec, *, device: str | None, xdp_family: str = "xdp"
-) -> dict[str, AttachPoint]:
+def attach_points(spec: ObjectSpec, *, device: str | None, xdp_family: str = "xdp") -> dict[str, AttachPoint]:
     """Return where each program of an object goes.
 
     Args:
@@ -191,10 +191,13 @@ class Running:
         links: in the order they were attached.
     """
 
-    def __init__(self, loaded: LoadedObject, links: list[Link], pipe: TracePipe | None) -> None:
+    def __init__(
+        self, loaded: LoadedObject, links: list[Link], pipe: TracePipe | None, resources: ExitStack
+    ) -> None:
         self.loaded = loaded
         self.links = links
         self._pipe = pipe
+        self._resources = resources
 
     @property
     def prints(self) -> bool:
@@ -218,11 +221,7 @@ class Running:
 
     def close(self) -> None:
         """Detach everything and give it back. Closing twice does nothing."""
-        for link in reversed(self.links):
-            link.close()
-        if self._pipe is not None:
-            self._pipe.close()
-        self.loaded.close()
+        self._resources.close()
 
     def __enter__(self) -> Running:
         return self
@@ -249,8 +248,13 @@ def start(
         pipe = None
         if prints(spec):
             pipe = undo.enter_context(trace_pipe(kernel=kernel))
-            while pipe.read_available():
-                pass  # what others printed before this began
+            _drain(pipe)
         links = [undo.enter_context(loaded.programs[name].attach(point)) for name, point in points.items()]
-        undo.pop_all()
-        return Running(loaded, links, pipe)
+        return Running(loaded, links, pipe, undo.pop_all())
+
+
+def _drain(pipe: TracePipe) -> None:
+    """Take away what others printed before this began; not for ever, for they may still print."""
+    end_s = monotonic() + _DRAINED_FOR_S
+    while pipe.read_available() and monotonic() < end_s:
+        pass

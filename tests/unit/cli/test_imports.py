@@ -23,7 +23,6 @@ HEAVY = {
     "tempfile",
     "shutil",
     "socket",
-    "json",
     "difflib",
     "pathlib",
     "datetime",

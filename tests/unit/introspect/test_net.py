@@ -8,7 +8,7 @@ from typing import cast
 import pytest
 
 from ebee.abi.bpf import LinkType
-from ebee.cli.output import compact_json
+from ebee.cli.output import json_text
 from ebee.errors import AttachError
 from ebee.introspect.net import describe_network, network_lines
 from ebee.kernel.protocol import AttachedProgram, Kernel, LinkInfo, NetDevice, ObjectKind, TcFilter, XdpState
@@ -73,7 +73,7 @@ def test_a_flow_dissector_is_valid_json(kernel: FakeKernel, monkeypatch: pytest.
         lambda _, kind, __=0: [AttachedProgram(80)] if kind.name == "FLOW_DISSECTOR" else [],
     )
     facts = describe_network(cast("Kernel", kernel))
-    assert json.loads(compact_json([facts]))[0]["flow_dissector"] == [{"id": 80}]
+    assert json.loads(json_text([facts]))[0]["flow_dissector"] == [{"id": 80}]
     assert "id 80" in list(network_lines(facts))
 
 

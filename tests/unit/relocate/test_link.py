@@ -9,22 +9,25 @@ from ebee.btf.ext import LineInfo
 from ebee.errors import RelocationError
 from ebee.relocate import Target, link, resolve
 from ebee.spec import Function, MapReference
-from ebee.spec.programs import ExternReference, FunctionReference
+from ebee.spec.programs import ExternReference, FunctionReference, Reference
 
 CALL = Instruction(0x85)
 EXIT = Instruction(0x95)
 WIDE = [Instruction(0x18, 1), Instruction(0)]
 
 
-def function(name: str, instructions: list[Instruction], *references: object, type_id: int = 0) -> Function:
-    return Function(
-        name, "xdp", instructions, list(references), type_id, lines=[LineInfo(0, 1, 2, 3, 4)]  # type: ignore[arg-type]  # short in tests
-    )
+def function(
+    name: str, instructions: list[Instruction], *references: Reference, type_id: int = 0
+) -> Function:
+    line = LineInfo(slot=0, file_offset=1, text_offset=2, line=3, column=4)
+    return Function(name, "xdp", instructions, list(references), type_id, lines=[line])
 
 
 def test_calls_reach_the_function_they_name_wherever_it_lands() -> None:
     """Two functions behind the program: every call's distance counts from the slot after it."""
-    main = function("main", [CALL, CALL, EXIT], FunctionReference(0, "b"), FunctionReference(1, "a"), type_id=7)
+    main = function(
+        "main", [CALL, CALL, EXIT], FunctionReference(0, "b"), FunctionReference(1, "a"), type_id=7
+    )
     a = function("a", [CALL, EXIT], FunctionReference(0, "b"), type_id=8)
     b = function("b", [EXIT], type_id=9)
     linked = link(main, {"a": a, "b": b, "main": main})

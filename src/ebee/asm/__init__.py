@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from ebee.asm.instruction import INSTRUCTION_BYTES, Instruction, decode, encode
 
 if TYPE_CHECKING:
-    from ebee.asm.assemble import assemble
-    from ebee.asm.disassemble import AddressName, CallName, address_text, disassemble
+    from ebee.asm.assembler import assemble
+    from ebee.asm.disassembler import AddressName, CallName, address_text, disassemble
 
 __all__ = [
     "INSTRUCTION_BYTES",
@@ -30,7 +30,7 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'ebee.asm' has no attribute '{name}'")
     from importlib import import_module
 
-    module = "assemble" if name == "assemble" else "disassemble"
+    module = "assembler" if name == "assemble" else "disassembler"
     found = getattr(import_module(f"ebee.asm.{module}"), name)
     globals()[name] = found
     return found

@@ -46,6 +46,7 @@ def load(
     Nothing stays in the kernel when an error is raised.
     """
     with ExitStack() as resources:
+        _check_byte_order(spec)
         wanted = _wanted(spec, programs)
         btf_fd = _load_types(spec, kernel, resources)
         all_maps = _create_maps(spec, kernel, btf_fd, resources, maps or {})
@@ -57,6 +58,17 @@ def load(
             resources.callback(loaded[item.name].close)
         _fill_slots(spec, all_maps, loaded)
         return LoadedObject(spec, loaded, all_maps, resources.pop_all())
+
+
+def _check_byte_order(spec: ObjectSpec) -> None:
+    import sys
+
+    if spec.byte_order != sys.byteorder:
+        raise SpecError(
+            f"object {spec.name}: compiled for {spec.byte_order}-endian machines, "
+            f"and this one is {sys.byteorder}-endian",
+            hint="compile it here: ebee compile, or clang -target bpf",
+        )
 
 
 def _wanted(spec: ObjectSpec, names: Iterable[str] | None) -> list[ProgramSpec]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import ExitStack
 
 from ebee.errors import KernelError, notify
 from ebee.host.mounts import bpffs_holding, file_system_of
@@ -56,16 +57,15 @@ def open_pin(kernel: Kernel, path: str, kind: ObjectKind | None = None) -> int:
     """
     if not os.path.lexists(path):
         raise KernelError(f"open pin {path}: there is no such file", errno=2, hint=_neighbours(path))
-    fd = kernel.open_pin(path)
-    try:
+    with ExitStack() as undo:
+        fd = kernel.open_pin(path)
+        undo.callback(kernel.close, fd)
         found = kernel.kind_of(fd)
         if kind is not None and found is not kind:
             raise KernelError(
                 f"open pin {path}: a {found.value} is pinned there, expected a {kind.value}", errno=22
             )
-    except BaseException:
-        kernel.close(fd)
-        raise
+        undo.pop_all()
     return fd
 
 

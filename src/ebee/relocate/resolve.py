@@ -66,8 +66,9 @@ def _set_extern(instructions: list[Instruction], reference: ExternReference, tar
     slot, types = reference.slot, target.kernel_types
     if not reference.is_ksym and not reference.weak:
         raise RelocationError(
-            f"extern {reference.name}: not defined in this object, and not declared __ksym",
-            hint="link the object that defines it into this one; if it is the kernel's, declare it __ksym",
+            f"extern {reference.name}: not defined in this object, and not declared __ksym or __kconfig",
+            hint="link the object that defines it into this one; if it is the kernel's, declare it so, "
+            "and compile with -g",
         )
     if reference.is_call:
         instructions[slot] = _kernel_call(instructions[slot], reference, types)

@@ -45,7 +45,7 @@ def measure(contestants: Sequence[Contestant], *, rounds: int, warm_up: int = 2)
     """Return the samples of each contestant.
 
     Raises:
-        subprocess.CalledProcessError: a run failed; its output is in the error.
+        SystemExit: a run failed; with what it wrote to standard error.
     """
     samples: dict[str, list[Sample]] = {contestant.name: [] for contestant in contestants}
     for number in range(warm_up + rounds):
@@ -60,15 +60,17 @@ def measure(contestants: Sequence[Contestant], *, rounds: int, warm_up: int = 2)
 def _run(contestant: Contestant) -> Sample:
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     began = time.perf_counter()
-    subprocess.run(
+    done = subprocess.run(
         ["/bin/sh", "-ec", contestant.script],
         env={**os.environ, **contestant.environment},
-        check=True,
+        check=False,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
     )
     wall_s = time.perf_counter() - began
+    if done.returncode:
+        raise SystemExit(f"{contestant.name}: exit code {done.returncode}: {done.stderr.decode()}")
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     cpu_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     return Sample(wall_s * 1000, cpu_s * 1000)

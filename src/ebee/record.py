@@ -20,7 +20,7 @@ class Record:
     _fields: ClassVar[tuple[str, ...]] = ()
 
     def __init_subclass__(cls) -> None:
-        own = tuple(name for name, kind in cls.__annotations__.items() if "ClassVar" not in kind)
+        own = tuple(name for name, kind in cls.__annotations__.items() if "ClassVar" not in str(kind))
         cls._fields = (*cls._fields, *own)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

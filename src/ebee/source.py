@@ -1,7 +1,5 @@
 """Places in the user's text, and what there is to say about them."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 
@@ -59,7 +57,7 @@ class Diagnostic(NamedTuple):
     span: Span | None = None
     source_line: str | None = None
     hint: str | None = None
-    notes: tuple[Diagnostic, ...] = ()
+    notes: tuple["Diagnostic", ...] = ()
 
     def headline(self) -> str:
         """Return `path:line:column: message`, one line."""

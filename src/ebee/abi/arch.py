@@ -6,8 +6,6 @@ the System V ABI for x86-64 and the Arm procedure call standard (AAPCS64) for th
 the elf.h of both for the machine numbers.
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 from ebee.errors import NotSupportedError

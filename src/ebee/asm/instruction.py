@@ -1,7 +1,5 @@
 """One eBPF instruction of 8 bytes, and its coding."""
 
-from __future__ import annotations
-
 import struct
 from collections.abc import Iterable
 from typing import NamedTuple

@@ -1,7 +1,5 @@
 """One statement of assembly -> its instructions. The grammar is the one that `disassemble` writes."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import NamedTuple
 

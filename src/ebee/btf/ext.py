@@ -3,8 +3,6 @@
 Source: Documentation/bpf/btf.rst, section 3.4; include/uapi/linux/bpf.h, struct bpf_core_relo.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from typing import NamedTuple, TypeVar
 

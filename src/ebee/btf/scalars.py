@@ -1,7 +1,5 @@
 """Codecs of what has no parts: numbers, pointers, enums, text."""
 
-from __future__ import annotations
-
 import operator
 import struct
 from collections.abc import Callable

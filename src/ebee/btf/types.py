@@ -4,8 +4,6 @@ One record with a field for every kind's facts (and zero where a kind has none) 
 matching plain: BTF's own wire format is a common header and a tail that depends on the kind.
 """
 
-from __future__ import annotations
-
 from enum import IntEnum
 from typing import Literal, NamedTuple
 

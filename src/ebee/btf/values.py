@@ -13,8 +13,6 @@ A codec is made once per type and kept with the Btf, so that the second record o
 more than one `struct.unpack` and one dict.
 """
 
-from __future__ import annotations
-
 import struct
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple

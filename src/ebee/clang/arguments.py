@@ -1,7 +1,5 @@
 """What to compile with: the options a caller chooses, and the words clang gets for them."""
 
-from __future__ import annotations
-
 import os
 import sys
 from collections.abc import Iterable

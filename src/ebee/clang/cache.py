@@ -10,8 +10,6 @@ Texts in which `__has_include`, `__DATE__` and the like occur depend on more tha
 never stored. Whatever goes wrong with the cache, the program is compiled: no error comes from here.
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterable, Mapping
 from contextlib import suppress

@@ -1,7 +1,5 @@
 """C text -> a BPF object, out of the cache where the same was compiled before."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterator
 from typing import NamedTuple

@@ -1,7 +1,5 @@
 """What to do about clang's complaints: the errors that everybody makes who begins with BPF."""
 
-from __future__ import annotations
-
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator

@@ -1,7 +1,5 @@
 """Runs the compiler: no shell, no temporary names on disk, never longer than it may."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple

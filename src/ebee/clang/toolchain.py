@@ -1,7 +1,5 @@
 """Which compiler: the clang inside the ziglang wheel, or the one that EBEE_CLANG names."""
 
-from __future__ import annotations
-
 import os
 import sys
 from collections.abc import Mapping

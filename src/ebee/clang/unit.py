@@ -1,7 +1,5 @@
 """What is to be compiled: a file of the user's, or a text in memory, read and checked once."""
 
-from __future__ import annotations
-
 import os
 import stat
 from typing import NamedTuple

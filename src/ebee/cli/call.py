@@ -1,7 +1,5 @@
 """What a command is given, and what it gives back."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -55,7 +53,7 @@ class Call(NamedTuple):
     settings: Settings
     values: Values
 
-    def kernel(self) -> Kernel:
+    def kernel(self) -> "Kernel":
         """Return the door to the running kernel; with --nomount it mounts nothing."""
         if not self.settings.mount:
             from ebee.cli.nomount import NoMountKernel

@@ -1,7 +1,5 @@
 """Find the command, run it, show its answer or its error, and return the exit code."""
 
-from __future__ import annotations
-
 import os
 import sys
 import warnings
@@ -29,10 +27,9 @@ def run(argv: Sequence[str]) -> int:
         0; 1 for an error; 2 for a wrong command line; 130 for Ctrl-C.
     """
     _open_streams()
-    settings = _early_settings(argv)
     with _notices():
         try:
-            return _guarded(lambda: _dispatch(list(argv)), settings, _title(argv))
+            return _guarded(lambda: _dispatch(list(argv)), argv)
         except BrokenPipeError:
             # What reads our output went away, as `head` does; nothing more can be said there.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -48,7 +45,7 @@ def _open_streams() -> None:
             setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115
 
 
-def _guarded(action: Callable[[], None], settings: Settings, title: str) -> int:
+def _guarded(action: Callable[[], None], argv: Sequence[str]) -> int:
     """Run an action, show its error and return the exit code."""
     try:
         action()
@@ -59,11 +56,11 @@ def _guarded(action: Callable[[], None], settings: Settings, title: str) -> int:
     except BrokenPipeError:
         raise
     except EbeeError as error:
-        return _failed(error, settings)
+        return _failed(error, argv)
     except OSError as error:
         from ebee.cli.failures import plain
 
-        return _failed(plain(error, title), settings)
+        return _failed(plain(error, _title(argv)), argv)
     except Exception as error:
         from ebee.cli.failures import internal
 
@@ -71,13 +68,13 @@ def _guarded(action: Callable[[], None], settings: Settings, title: str) -> int:
             from traceback import print_exc
 
             print_exc()
-        return _failed(internal(error, title), settings)
+        return _failed(internal(error, _title(argv)), argv)
 
 
-def _failed(error: EbeeError, settings: Settings) -> int:
+def _failed(error: EbeeError, argv: Sequence[str]) -> int:
     from ebee.cli.failures import show_error
 
-    show_error(error, settings)
+    show_error(error, _early_settings(argv))
     sys.stdout.flush()
     return error.exit_code
 

@@ -1,7 +1,5 @@
 """`ebee prog dump xlated PROG`."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Any, NamedTuple

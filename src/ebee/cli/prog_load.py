@@ -1,7 +1,5 @@
 """`ebee prog load OBJECT PATH`, `ebee prog loadall OBJECT DIR`: all is pinned, or nothing."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager

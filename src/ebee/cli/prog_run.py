@@ -1,7 +1,5 @@
 """`ebee prog run PROG data_in FILE`: try a program on a packet."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack

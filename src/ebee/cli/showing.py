@@ -1,7 +1,5 @@
 """What `prog show`, `map show` and `link show` have in common."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 

@@ -3,8 +3,6 @@
 To add one: write `ebee/cli/NAME.py` with `def main(call: Call) -> Answer | None`, and its row here.
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 from ebee.cli.words import Option

@@ -4,8 +4,6 @@ Everything that a file says about itself is checked against its length before it
 come from anywhere, and a broken one must give an error with its place, not a wrong program.
 """
 
-from __future__ import annotations
-
 import struct
 from collections.abc import Iterator
 from functools import cached_property

@@ -5,8 +5,6 @@ One reader takes a line away from all others: two `tracelog`s at a time see half
 Source: Documentation/trace/ftrace.rst, "trace_pipe".
 """
 
-from __future__ import annotations
-
 import os
 import re
 import select
@@ -21,11 +19,11 @@ _CHUNK_BYTES = 1 << 16
 # `task-pid     [cpu] flags timestamp: bpf_trace_printk: message`. The task's name takes 16 columns and
 # may hold spaces, dashes and brackets. With the option record-tgid the thread group's id, or dashes,
 # stands in parentheses behind the pid.
-_LINE = re.compile(
+_LINE = (
     r"(?P<task>.{1,16}?)-(?P<pid>[0-9]{1,10})\s+(?:\(\s*[-0-9]+\)\s+)?\[(?P<cpu>[0-9]{1,5})\]\s+"
-    r"(?:(?P<flags>\S+)\s+)?(?P<time>[0-9]{1,12}\.[0-9]{1,9}): bpf_trace_printk: (?P<message>.*)",
-    re.DOTALL,
+    r"(?:(?P<flags>\S+)\s+)?(?P<time>[0-9]{1,12}\.[0-9]{1,9}): bpf_trace_printk: (?P<message>.*)"
 )
+"""Compiled when the first line comes, and kept by the standard library."""
 
 
 class TraceLine(NamedTuple):
@@ -140,7 +138,7 @@ class TracePipe:
             os.close(self._fd)
             self._fd = None
 
-    def __enter__(self) -> TracePipe:
+    def __enter__(self) -> "TracePipe":
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -149,7 +147,7 @@ class TracePipe:
 
 def parse_line(raw: str) -> TraceLine:
     """Return the parts of a line; a line of another shape is all message."""
-    found = _LINE.fullmatch(raw)
+    found = re.fullmatch(_LINE, raw, re.DOTALL)
     if found is None:
         return TraceLine("", 0, 0, "", 0.0, raw, raw)
     return TraceLine(
@@ -163,7 +161,7 @@ def parse_line(raw: str) -> TraceLine:
     )
 
 
-def open_trace_pipe(kernel: Kernel) -> TracePipe:
+def open_trace_pipe(kernel: Kernel) -> "TracePipe":
     """Open the trace pipe; mount tracefs where it is not mounted, and say so.
 
     Raises:
@@ -171,15 +169,16 @@ def open_trace_pipe(kernel: Kernel) -> TracePipe:
         NotPermittedError: reading it needs root.
         NotSupportedError: this kernel has no tracefs.
     """
-    from errno import EBUSY
-
     from ebee.host.tracefs import trace_pipe_path
-    from ebee.kernel.errors import explain
 
     path = trace_pipe_path(kernel)
     try:
         return TracePipe(path)
     except OSError as error:
+        from errno import EBUSY
+
+        from ebee.kernel.errors import explain
+
         if error.errno == EBUSY:
             raise KernelError(
                 f"open {path}: another process reads it (EBUSY)",

@@ -1,7 +1,5 @@
 """Answer: yes, no, or could not tell; and why."""
 
-from __future__ import annotations
-
 from enum import Enum
 from typing import NamedTuple
 

@@ -4,8 +4,6 @@ It only looks: nothing is mounted, nothing stays loaded, and without rights it s
 failing.
 """
 
-from __future__ import annotations
-
 from enum import Enum
 from typing import NamedTuple
 

@@ -1,7 +1,5 @@
 """Places where programs run, by the names that sections of C files have for them."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 from ebee.abi.bpf import F_SLEEPABLE, AttachType, ProgType

@@ -1,7 +1,5 @@
 """The kernel's own symbols, from /proc/kallsyms; read when first asked for."""
 
-from __future__ import annotations
-
 from bisect import bisect_right
 from functools import cache
 from typing import NamedTuple

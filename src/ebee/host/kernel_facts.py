@@ -1,7 +1,5 @@
 """Facts about the running kernel that it tells without being tried: release, configuration, JIT."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterable
 from functools import cache

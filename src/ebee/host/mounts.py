@@ -1,7 +1,5 @@
 """Which file systems are mounted where, from /proc/self/mountinfo."""
 
-from __future__ import annotations
-
 import os
 import re
 from collections.abc import Iterable
@@ -89,4 +87,6 @@ def _holds(folder: str, path: str) -> bool:
 
 def _unescape(path: str) -> str:
     r"""Turn `\040` and its like, by which mountinfo writes spaces and backslashes, into characters."""
+    if "\\" not in path:
+        return path
     return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), path)

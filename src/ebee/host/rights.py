@@ -1,7 +1,5 @@
 """What this process may do, and what holds it back: facts that explain an EPERM."""
 
-from __future__ import annotations
-
 import os
 from typing import NamedTuple
 

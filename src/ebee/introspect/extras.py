@@ -1,7 +1,5 @@
 """What listings show when it is asked for: where objects are pinned, and who holds them."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 

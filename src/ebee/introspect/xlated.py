@@ -4,8 +4,6 @@ Source: tools/bpf/bpftool/xlated_dumper.c; include/uapi/linux/bpf.h, struct bpf_
 bpf_line_info.
 """
 
-from __future__ import annotations
-
 import struct
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple

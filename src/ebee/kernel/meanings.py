@@ -3,8 +3,6 @@
 Source: kernel/bpf/syscall.c, kernel/bpf/inode.c, kernel/events/core.c, net/core/dev.c.
 """
 
-from __future__ import annotations
-
 import errno as _errno
 from collections.abc import Mapping
 from types import MappingProxyType

@@ -9,8 +9,6 @@ Every method raises KernelError, or one of its subclasses, with the kernel's err
 explained (and `ebee.kernel.errors.explain` explains those that are none of the verifier's).
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from enum import Enum
 from typing import NamedTuple, Protocol

@@ -1,7 +1,5 @@
 """Link: a program that is attached somewhere, until it is closed."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -107,7 +105,7 @@ class Link:
             self._kernel.link_detach(self._fd)
         self.close()
 
-    def __enter__(self) -> Link:
+    def __enter__(self) -> "Link":
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -1,7 +1,5 @@
 """One program -> the kernel, and its refusal -> an error with the user's line."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -59,7 +57,7 @@ class PreparedFunctions(dict[str, Function]):
         self[name] = function
         return function
 
-    def _types(self, name: str) -> tuple[Btf, list[Btf], Matcher]:
+    def _types(self, name: str) -> tuple[Btf, list[Btf], "Matcher"]:
         """Return the object's types, the kernel's, and the matcher that all functions share."""
         from ebee.btf.core import Matcher
 

@@ -1,7 +1,5 @@
 """Code sections -> functions with open references."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 

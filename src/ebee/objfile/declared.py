@@ -8,8 +8,6 @@ struct {
 } name SEC(".maps");
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 

@@ -1,7 +1,5 @@
 """What an object leaves to the kernel: `extern … __ksym` and `extern … __kconfig`."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 

@@ -4,8 +4,6 @@ The names are libbpf's (documentation: "Program Types and ELF Sections"), becaus
 program that was ever published uses them.
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 from ebee.abi.bpf import AttachType, ProgType

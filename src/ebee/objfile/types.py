@@ -1,7 +1,5 @@
 """An object's BTF as the kernel wants it."""
 
-from __future__ import annotations
-
 from collections.abc import Collection
 from typing import NamedTuple
 

@@ -1,7 +1,5 @@
 """Program: a program in the kernel."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 from ebee.abi.bpf import AttachType, ProgType
@@ -154,7 +152,7 @@ class Program:
             self._kernel.close(self._fd)
             self._fd = None
 
-    def __enter__(self) -> Program:
+    def __enter__(self) -> "Program":
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -5,8 +5,6 @@ libbpf does it: where a check before it makes it unreachable the verifier never 
 the verifier names its slot, which leads to the reason.
 """
 
-from __future__ import annotations
-
 from bisect import bisect_right
 from collections.abc import Sequence
 from typing import NamedTuple

@@ -1,7 +1,5 @@
 """Put a program and all the functions it calls into one stretch of instructions."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 

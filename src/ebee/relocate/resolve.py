@@ -1,7 +1,5 @@
 """Fill in what only a kernel knows: map descriptors, kernel functions and variables."""
 
-from __future__ import annotations
-
 import struct
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple

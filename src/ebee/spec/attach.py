@@ -1,7 +1,5 @@
 """Where a program is to be attached, in words: `xdp:eth0`, `tracepoint:sched:sched_switch`."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 
@@ -19,7 +17,7 @@ class AttachPoint(NamedTuple):
     target: str = ""
 
     @classmethod
-    def parse(cls, text: str) -> AttachPoint:
+    def parse(cls, text: str) -> "AttachPoint":
         """Read `family:target`; a target may hold colons itself."""
         family, _, target = text.partition(":")
         return cls(family.strip(), target.strip())

@@ -1,7 +1,5 @@
 """MapSpec: a map before it exists."""
 
-from __future__ import annotations
-
 from enum import IntEnum
 
 from ebee.abi.bpf import MapType
@@ -48,7 +46,7 @@ class MapSpec(Record):
     contents: bytes | None = None
     frozen: bool = False
     kernel_name: str = ""
-    inner: MapSpec | None = None
+    inner: "MapSpec | None" = None
     initial: dict[int, str] = {}
 
     @property

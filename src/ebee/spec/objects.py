@@ -1,7 +1,5 @@
 """ObjectSpec: all that one object file holds."""
 
-from __future__ import annotations
-
 from ebee.btf import Btf
 from ebee.record import Record
 from ebee.source import SourceText

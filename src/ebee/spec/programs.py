@@ -1,7 +1,5 @@
 """Code before it is loaded: functions with open references, and programs that begin at one."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 from ebee.abi.bpf import AttachType, ProgType

@@ -3,8 +3,6 @@
 Source: Documentation/userspace-api/netlink/intro.rst.
 """
 
-from __future__ import annotations
-
 import struct
 
 # The module `socket` wraps this one's numbers in enums, which takes 10 ms; a netlink socket needs
@@ -63,7 +61,7 @@ class Netlink:
         for option in (abi.NETLINK_EXT_ACK, abi.NETLINK_CAP_ACK):
             self._socket.setsockopt(SOL_NETLINK, option, 1)
 
-    def __enter__(self) -> Netlink:
+    def __enter__(self) -> "Netlink":
         return self
 
     def __exit__(self, *_: object) -> None:

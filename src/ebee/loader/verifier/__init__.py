@@ -3,8 +3,6 @@
 Pure: a log goes in, words come out. Nothing here asks a kernel.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 

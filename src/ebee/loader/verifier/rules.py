@@ -6,8 +6,6 @@ braces refers to the groups of its pattern.
 Source: the texts of kernel/bpf/verifier.c, Linux 5.10 to 6.18.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable
 from typing import NamedTuple

@@ -1,7 +1,5 @@
 """What the rules ask: C lines, names and registers at the place where the verifier stopped."""
 
-from __future__ import annotations
-
 import re
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence

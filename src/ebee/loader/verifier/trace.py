@@ -1,7 +1,5 @@
 """Where a register's value came from: the path is followed back from where the verifier stopped."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from typing import NamedTuple

@@ -64,9 +64,11 @@ class TracePipe:
         path: the file `trace_pipe` in tracefs.
     """
 
+    _fd: int | None = None
+
     def __init__(self, path: str) -> None:
         self.path = path
-        self._fd: int | None = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        self._fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         self._rest = b""
         self._waiting: list[Callable[[], None]] = []
 
@@ -137,6 +139,10 @@ class TracePipe:
                 self._waiting.pop()()
             os.close(self._fd)
             self._fd = None
+
+    def __del__(self) -> None:
+        # A loop over a pipe that nobody named leaves nobody to close it, and it has one reader.
+        self.close()
 
     def __enter__(self) -> "TracePipe":
         return self

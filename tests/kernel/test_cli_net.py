@@ -15,7 +15,10 @@ from tests.support.objects import HELLO, PRELUDE
 from tests.support.sandbox import Ran, Sandbox, unusable
 
 _reason = unusable()
-pytestmark = pytest.mark.skipif(_reason is not None, reason=str(_reason))
+pytestmark = [
+    pytest.mark.skipif(_reason is not None, reason=str(_reason)),
+    pytest.mark.starts_processes,
+]
 
 PIN = "/sys/fs/bpf/hello"
 OTHER = PRELUDE + 'SEC("socket") int other(struct __sk_buff *skb) { return 0; }\n'

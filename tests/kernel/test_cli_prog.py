@@ -17,7 +17,10 @@ from tests.support.objects import HELLO, PRELUDE, elf_file
 from tests.support.sandbox import EBEE, SOURCE, Ran, Sandbox, unusable
 
 _reason = unusable()
-pytestmark = pytest.mark.skipif(_reason is not None, reason=str(_reason))
+pytestmark = [
+    pytest.mark.skipif(_reason is not None, reason=str(_reason)),
+    pytest.mark.starts_processes,
+]
 
 PIN = "/sys/fs/bpf/hello"
 MIXED = (
@@ -67,6 +70,7 @@ def refused(ran: Ran, text: str, code: int = 1) -> None:
     assert (ran.code, ran.out, ran.err) == (code, "", text)
 
 
+@pytest.mark.everywhere
 def test_the_story_of_hello(sandbox: Sandbox, folder: Path, pins: None) -> None:
     """Load, list, show, dump; nothing is left once the pin is gone."""
     ran = sandbox.ebee("prog", "load", folder / "hello.bpf.o", PIN)

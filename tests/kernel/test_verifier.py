@@ -41,6 +41,7 @@ def test_the_refusal_names_the_line_that_is_broken(broken: Broken, monkeypatch: 
     assert all(noted & broken.lines(begin) for begin in broken.notes)
 
 
+@pytest.mark.starts_processes
 @pytest.mark.parametrize("broken", QUICK, ids=lambda broken: broken.name)
 def test_a_hint_with_a_statement_makes_the_kernel_take_the_program(
     broken: Broken, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

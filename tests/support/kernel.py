@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from ebee.abi.bpf import LinkType
+from ebee.abi.bpf import AttachType, LinkType
 from ebee.errors import KernelError, MapError
 from ebee.kernel.protocol import (
+    AttachedProgram,
     BtfInfo,
     LinkCreate,
     LinkInfo,
@@ -19,6 +20,7 @@ from ebee.kernel.protocol import (
     ProgramLoad,
     RunAnswer,
     RunRequest,
+    TcFilter,
     XdpState,
 )
 
@@ -185,6 +187,22 @@ class FakeKernel:
 
     def mount(self, file_system: str, path: str) -> None:
         self._note("mount", file_system, path)
+
+    # -- what no test of the loader asks for -----------------------------------------------------
+    def program_query(self, target: int, attach_type: AttachType, flags: int = 0) -> list[AttachedProgram]:
+        raise AssertionError("program_query was asked")
+
+    def map_memory(self, fd: int, length_bytes: int, *, writable: bool, offset_bytes: int = 0) -> memoryview:
+        raise AssertionError("map_memory was asked")
+
+    def link_update(self, link_fd: int, program_fd: int) -> None:
+        raise AssertionError("link_update was asked")
+
+    def iterator_create(self, link_fd: int) -> int:
+        raise AssertionError("iterator_create was asked")
+
+    def tc_filters(self, ifindex: int) -> list[TcFilter]:
+        raise AssertionError("tc_filters was asked")
 
 
 def xdp_link(link_id: int, program_id: int, ifindex: int) -> LinkInfo:

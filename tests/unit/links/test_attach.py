@@ -8,7 +8,7 @@ import os
 import pytest
 
 from ebee.abi.bpf import AttachType, ProgType
-from ebee.errors import AttachError, EbeeError, GoneError, KernelError, NotSupportedError, Notice
+from ebee.errors import AttachError, EbeeError, GoneError, KernelError, Notice, NotSupportedError
 from ebee.kernel.protocol import NetDevice, XdpState
 from ebee.links import Link, ProgramHandle, attach
 from ebee.spec import AttachPoint
@@ -89,7 +89,11 @@ def test_an_interface_that_is_down_is_said_and_attached_to(kernel: FakeKernel) -
     ("point", "message", "hint"),
     [
         ("xdp:eth1", "attach hello to xdp:eth1: there is no device 'eth1'", "did you mean 'eth0'?"),
-        ("xdp:nowhere", "attach hello to xdp:nowhere: there is no device 'nowhere'", "devices here: lo, eth0"),
+        (
+            "xdp:nowhere",
+            "attach hello to xdp:nowhere: there is no device 'nowhere'",
+            "devices here: lo, eth0",
+        ),
         ("xdp", "attach hello to xdp: no device is named, expected xdp:DEVICE", "devices here: lo, eth0"),
         ("xpd:eth0", "attach hello to xpd:eth0: family 'xpd' is not known", "did you mean 'xdp'?"),
         (

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from ebee.errors import RelocationError
@@ -14,14 +12,19 @@ from ebee.spec import ObjectSpec
 from tests.support.kernel import FakeKernel
 from tests.support.objects import spec_of
 
-_CONFIG = {"CONFIG_A": "y", "CONFIG_M": "m", "CONFIG_HZ": "250", "CONFIG_HEX": "0x10", "CONFIG_NAME": "(none)"}
+_CONFIG = {
+    "CONFIG_A": "y",
+    "CONFIG_M": "m",
+    "CONFIG_HZ": "250",
+    "CONFIG_HEX": "0x10",
+    "CONFIG_NAME": "(none)",
+}
 
 
 @pytest.fixture(autouse=True)
-def _facts(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _facts(monkeypatch: pytest.MonkeyPatch) -> None:
     facts = KernelFacts("6.1.55", "#1 SMP", "x86_64", _CONFIG, "/boot/config-6.1.55")
     monkeypatch.setattr("ebee.loader.kconfig.kernel_facts", lambda: facts)
-    return
 
 
 def _spec(declarations: str, use: str) -> ObjectSpec:

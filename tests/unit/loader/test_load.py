@@ -9,8 +9,16 @@ import pytest
 
 from ebee.abi.bpf import AttachType, ProgType
 from ebee.asm import decode
-from ebee.errors import EbeeError, KernelError, MapError, NotSupportedError, Notice, RelocationError, SpecError
-from ebee.kernel.protocol import LoadAnswer
+from ebee.errors import (
+    EbeeError,
+    KernelError,
+    MapError,
+    Notice,
+    NotSupportedError,
+    RelocationError,
+    SpecError,
+)
+from ebee.kernel.protocol import LoadAnswer, MapInfo
 from ebee.loader import load
 from ebee.maps import create_map
 from ebee.relocate.resolve import MISSING_KFUNC_CALL
@@ -228,9 +236,7 @@ def test_maps_of_the_callers_take_the_place_of_the_objects_and_stay_open() -> No
     mine.close()
 
 
-def _info():  # type: ignore[no-untyped-def]
-    from ebee.kernel.protocol import MapInfo
-
+def _info() -> MapInfo:
     return MapInfo(1, 1, "mine", 4, 4, 4, 0, 0, 0, 0, 0, 0, 0)
 
 

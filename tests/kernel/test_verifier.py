@@ -9,9 +9,12 @@ import pytest
 
 from ebee.asm import decode
 from ebee.loader.verifier import explain
+from tests.kernel.door import needs_root
 from tests.support.refusals import Broken, read_broken, refuse
 
 LOGS = Path(__file__).parents[1] / "unit" / "loader" / "logs"
+pytestmark = needs_root
+
 BROKEN = [read_broken(path) for path in sorted(LOGS.glob("*.c"))]
 
 # Since Linux 6.3 whoever may trace may read what was never set on the stack.

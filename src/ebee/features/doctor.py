@@ -12,7 +12,6 @@ from ebee.features.answer import Answer, Status
 from ebee.features.hooks import HOOKS
 from ebee.features.probes import Probes
 from ebee.host.kernel_facts import KernelFacts, kernel_facts
-from ebee.host.kernel_types import VMLINUX
 from ebee.host.mounts import USUAL_PLACES, mounted_at
 from ebee.host.rights import Rights
 from ebee.kernel.protocol import Kernel
@@ -143,7 +142,7 @@ def _btf(probes: Probes) -> tuple[Finding, ...]:
         else "CO-RE, tp_btf, fentry and iterators need a kernel with CONFIG_DEBUG_INFO_BTF=y"
     )
     return (
-        Finding(VMLINUX, _health(types), types.reason, mend),
+        Finding("types of the kernel", _health(types), types.reason, mend),
         Finding("types of programs", _health(programs), programs.reason, _mend_unknown(programs)),
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ebee.abi.bpf import ProgType
-from ebee.errors import SpecError
+from ebee.errors import EbeeError, NotSupportedError, SpecError
 from ebee.kernel.protocol import Kernel
 from ebee.links.link import Link, ProgramHandle
 from ebee.spec import AttachPoint
@@ -55,10 +55,7 @@ def attach(kernel: Kernel, program: ProgramHandle, point: AttachPoint) -> Link:
     """
     known = _FAMILIES.get(point.family)
     if known is None:
-        raise SpecError(
-            f"attach {program.name} to {point}: family '{point.family}' is not known",
-            hint=did_you_mean(point.family, _FAMILIES) or f"families are {', '.join(_FAMILIES)}",
-        )
+        raise _no_family(program, point)
     types, module = known
     if program.type not in types:
         example = _EXAMPLES.get(program.type)
@@ -68,6 +65,19 @@ def attach(kernel: Kernel, program: ProgramHandle, point: AttachPoint) -> Link:
             hint=f"it goes to such a place as '{example}'" if example else None,
         )
     return _attacher(module)(kernel, program, point)
+
+
+def _no_family(program: ProgramHandle, point: AttachPoint) -> EbeeError:
+    """Tell a family that eBPF has and ebee cannot attach to from one that nobody knows."""
+    from ebee.objfile.sections import known_sections
+
+    tried = f"attach {program.name} to {point}"
+    there = f"families are {', '.join(_FAMILIES)}"
+    if point.family in known_sections():
+        return NotSupportedError(f"{tried}: ebee cannot attach to {point.family} yet", hint=there)
+    return SpecError(
+        f"{tried}: family '{point.family}' is not known", hint=did_you_mean(point.family, _FAMILIES) or there
+    )
 
 
 def _attacher(module: str) -> Attach:

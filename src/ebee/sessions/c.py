@@ -239,8 +239,13 @@ def start(
         device: the interface for programs that go on one.
         xdp_family: `xdp`, `xdpdrv`, `xdpgeneric` or `xdpoffload`.
 
-    Raises: what `load`, `attach_points` and attaching raise; nothing stays attached then.
+    Raises:
+        SpecError: it has no program; besides, what `load`, `attach_points` and attaching raise.
+            Nothing stays attached then.
     """
+    if not spec.programs:
+        found = f"run {spec.name}: it has no program"
+        raise SpecError(found, hint='put a section before a function: SEC("xdp")')
     kernel = kernel or running_kernel()
     with ExitStack() as undo:
         points = attach_points(spec, device=device, xdp_family=xdp_family)

@@ -97,6 +97,12 @@ def test_an_interface_that_is_down_is_said_and_attached_to(kernel: FakeKernel) -
         ("xdp", "attach hello to xdp: no device is named, expected xdp:DEVICE", "devices here: lo, eth0"),
         ("xpd:eth0", "attach hello to xpd:eth0: family 'xpd' is not known", "did you mean 'xdp'?"),
         (
+            "kprobe:do_unlinkat",
+            "attach hello to kprobe:do_unlinkat: ebee cannot attach to kprobe yet",
+            "families are xdp, xdpdrv, xdpgeneric, xdpoffload, tracepoint, tp, raw_tp, raw_tracepoint, "
+            "tp_btf, socket",
+        ),
+        (
             "tracepoint:sched:sched_switch",
             "attach hello to tracepoint:sched:sched_switch: the program is of type XDP, expected TRACEPOINT",
             "it goes to such a place as 'xdp:eth0'",

@@ -148,3 +148,11 @@ def test_an_object_attaches_what_says_its_place_and_takes_it_back_whole() -> Non
     closed = [str(what) for what in kernel.asked("close")]
     assert closed[:2] == ["raw tracepoint y", "raw tracepoint x"]
     assert kernel.open == {}
+
+
+def test_an_object_without_a_program_cannot_be_run() -> None:
+    """A forgotten SEC() is legal C, and says nothing of itself."""
+    with pytest.raises(SpecError) as caught:
+        start(spec_of("int forgotten(struct xdp_md *ctx) { return XDP_PASS; }"), kernel=FakeKernel())
+    assert str(caught.value) == "run test: it has no program"
+    assert caught.value.hint == 'put a section before a function: SEC("xdp")'

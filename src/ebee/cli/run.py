@@ -25,6 +25,7 @@ def main(call: Call) -> Answer | None:
     mode = call.text("mode") or "xdp"
     if mode not in MODES:
         raise UsageError(f"ebee run: mode '{mode}', expected {', '.join(MODES)}")
+    duration_s = _duration_s(call)
     from ebee.sessions.c import open_spec, start
 
     began_s = monotonic()
@@ -32,7 +33,7 @@ def main(call: Call) -> Answer | None:
     with start(spec, device=call.text("dev"), xdp_family=mode, kernel=call.kernel()) as running:
         _say_what_runs(running, (monotonic() - began_s) * 1000)
         with _until_interrupted():
-            for line in running.lines(_duration_s(call)):
+            for line in running.lines(duration_s):
                 sys.stdout.write(f"{line}\n")
                 sys.stdout.flush()
         values = _variables(running)

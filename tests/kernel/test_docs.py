@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from ebee import load
+from ebee.errors import VerifierError
 from ebee.testing import VethPair, private_network
 from tests.kernel.door import needs_root
 from tests.support.objects import HELLO
@@ -51,12 +54,15 @@ def test_the_page_on_loading_runs(folder: Path, capsys: pytest.CaptureFixture[st
     """Every block of docs/load.md, one after the other."""
     for text in blocks(ROOT / "docs" / "load.md", "python"):
         exec(compile(text, "load.md", "exec"), {})
-    assert capsys.readouterr().out.splitlines() == [
+    *lines, heard = capsys.readouterr().out.splitlines()
+    assert lines == [
         "2",
         "1",
         "['hello'] xdp Dual BSD/GPL",
         "2 {7: 2}",
     ]
+    # Interfaces greet each other unasked, so the packet that was heard may not be the first.
+    assert re.fullmatch(r"Hello World \d+", heard)
 
 
 def test_the_readme_runs(folder: Path, network: VethPair, capsys: pytest.CaptureFixture[str]) -> None:
@@ -69,3 +75,32 @@ def test_the_readme_runs(folder: Path, network: VethPair, capsys: pytest.Capture
     frame = bytes(12) + b"\x88\xb5" + bytes(46)
     exec(compile(sent, "README.md", "exec"), {"send": lambda: network.send(frame, count=3)})
     assert any(line.startswith("Hello World") for line in capsys.readouterr().out.splitlines())
+
+
+def _refusals() -> list[tuple[str, str, str]]:
+    """Return the refused programs of docs/errors.md: the file's name, its text, what ebee says."""
+    shown = r"^```c\n(.*?)^```\n\n```console\n\$ ebee run (\S+) .*?\n(.*?)^note: the verifier's whole log"
+    text = (ROOT / "docs" / "errors.md").read_text()
+    found = re.findall(shown, text, re.MULTILINE | re.DOTALL)
+    return [(name, source, said) for source, name, said in found]
+
+
+@pytest.mark.parametrize(("name", "source", "said"), _refusals(), ids=[name for name, _, _ in _refusals()])
+def test_the_refusals_that_are_shown_are_what_is_said(
+    folder: Path, name: str, source: str, said: str
+) -> None:
+    """All but the verifier's own words, which differ between kernels."""
+    (folder / name).write_text(source)
+    with pytest.raises(VerifierError) as refused:
+        load(name)
+    assert refused.value.diagnostic is not None
+    assert _without_quotes(refused.value.diagnostic.render()) == _without_quotes(said)
+
+
+def _without_quotes(text: str) -> list[str]:
+    return [line for line in text.splitlines() if not line.startswith("note: the verifier says: ")]
+
+
+def test_three_refusals_are_shown() -> None:
+    """The page is read by the pattern that it is written for."""
+    assert len(_refusals()) == 3

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,16 @@ def test_every_link_leads_to_a_file(page: Path) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=NAMES)
+def test_every_anchor_is_a_heading(page: Path) -> None:
+    """A heading that was renamed takes the links to it along."""
+    for target, anchor in re.findall(r"\]\(([^):#]*)#([^)]+)\)", page.read_text()):
+        text = (page.parent / target if target else page).read_text()
+        headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+        known = [re.sub(r"[^\w\- ]", "", heading).lower().replace(" ", "-") for heading in headings]
+        assert anchor in known
+
+
+@pytest.mark.parametrize("page", PAGES, ids=NAMES)
 def test_c_that_is_shown_compiles(page: Path) -> None:
     """A learner copies it as it stands."""
     for text in blocks(page, "c"):
@@ -49,3 +60,43 @@ def test_commands_that_are_shown_exist(page: Path) -> None:
         entry = COMMANDS[word]
         if isinstance(entry, Group):
             assert following in entry.commands, f"ebee {word} {following}"
+
+
+def floors() -> dict[str, int]:
+    """Return the packages and modules of ebee by the floor that docs/architecture.md puts them on."""
+    rows = re.findall(r"^\| (\d+) \| (`.+?`) \|", (ROOT / "docs/architecture.md").read_text(), re.MULTILINE)
+    return {name: int(floor) for floor, names in rows for name in re.findall(r"`(\w+)`", names)}
+
+
+def test_the_rooms_are_those_that_are_there() -> None:
+    """Each package and module of ebee has its row in docs/architecture.md, and no row is left over."""
+    found = [path for path in (ROOT / "src/ebee").iterdir() if path.suffix == ".py" or path.is_dir()]
+    assert set(floors()) == {path.stem for path in found if not path.stem.startswith("__")}
+
+
+def test_the_floors_are_those_that_are_checked() -> None:
+    """docs/architecture.md and the import contract say the same."""
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    layers = next(contract["layers"] for contract in contracts if contract["type"] == "layers")
+    checked = [set(re.findall(r"\w+", layer)) for layer in reversed(layers)]
+    drawn = floors()
+    # What nothing stands below shares the ground floor.
+    checked[:2] = [checked[0] | checked[1]]
+    assert [{name for name in drawn if drawn[name] == floor} for floor in range(len(checked))] == checked
+
+
+def test_each_command_is_on_a_page() -> None:
+    """What nobody can read about is not there."""
+    text = " ".join(page.read_text() for page in ROOT.glob("docs/*.md"))
+    for word, entry in COMMANDS.items():
+        names = [f"{word} {name}" for name in entry.commands] if isinstance(entry, Group) else [word]
+        for name in names:
+            last = name.split()[-1]
+            assert f"ebee {name}" in text or re.search(rf"`(?:{word} )?{last} ", text), name
+
+
+def test_the_glossary_is_in_order() -> None:
+    """A word is found by its first letter, once, and its home is there."""
+    rows = re.findall(r"^\| (.+?) \| (.+?) \|(.*)\|$", (ROOT / "docs/glossary.md").read_text(), re.MULTILINE)
+    words = [word.lower() for word, _, _ in rows if word not in ("word", "---")]
+    assert words == sorted(set(words))

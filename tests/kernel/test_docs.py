@@ -16,7 +16,7 @@ from tests.kernel.door import needs_root
 from tests.support.objects import HELLO
 from tests.unit.test_docs import ROOT, blocks
 
-pytestmark = needs_root
+pytestmark = [needs_root, pytest.mark.starts_processes]
 
 COUNT = """
 #include <linux/bpf.h>

@@ -178,7 +178,7 @@ def attach_points(spec: ObjectSpec, *, device: str | None, xdp_family: str = "xd
             raise SpecError(
                 f"attach {name}: section '{program.section}' does not say where "
                 f"a program of type {program.type.name} goes",
-                hint="load it with `ebee prog load`, or attach it from Python",
+                hint="ebee cannot attach such programs yet; `ebee prog load` loads and pins it",
             )
     return points
 

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Iterator
+
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ebee.errors import EbeeError
+from ebee.btf import Btf
+from ebee.btf.types import Member
+from ebee.errors import EbeeError, Notice
+from ebee.loader import load
 from ebee.objfile import read_object
 from ebee.relocate import link
+from tests.support.kernel import FakeKernel
 from tests.support.objects import HELLO, compiled, elf_file
+from tests.unit.btf.builder import Builder
 
 _RICH = """
 #include <linux/bpf.h>
@@ -18,11 +27,22 @@ struct inner {
 } one SEC(".maps");
 struct { __uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS); __uint(max_entries, 1); __type(key, int);
          __array(values, struct inner); } outer SEC(".maps") = { .values = { &one } };
+extern int LINUX_KERNEL_VERSION __kconfig;
+extern void missing_function(void) __ksym __weak;
 const volatile int limit = 7;
 static long seen;
 struct task_struct { int pid; } __attribute__((preserve_access_index));
-static __noinline int sub(struct task_struct *task) { seen++; return task->pid + limit; }
-SEC("tp_btf/sched_switch") int it(__u64 *ctx) { return sub((void *)ctx[1]); }
+static __noinline int sub(struct task_struct *task)
+{
+    seen++;
+    return task->pid + limit + LINUX_KERNEL_VERSION;
+}
+SEC("tp_btf/sched_switch") int it(__u64 *ctx)
+{
+    if (missing_function)
+        missing_function();
+    return sub((void *)ctx[1]);
+}
 SEC("xdp") int hello(struct xdp_md *ctx) { bpf_printk("%d", limit); return XDP_PASS; }
 char LICENSE[] SEC("license") = "GPL";
 """
@@ -31,19 +51,53 @@ char LICENSE[] SEC("license") = "GPL";
 _NAMES = [".maps", ".BTF", ".BTF.ext", "xdp", ".text", "license", ".bss", ".rodata", ".symtab"]
 
 
+def _kernel_types() -> Btf:
+    """Return a small kernel's types: a task, and the tracepoint that the object names."""
+    types = Builder()
+    number = types.integer("int", 4, signed=True)
+    types.struct("task_struct", 8, Member("state", number, 0), Member("pid", number, 32))
+    types.typedef("btf_trace_sched_switch", types.pointer())
+    return types.btf()
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _small_kernel() -> Iterator[None]:
+    types = _kernel_types()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("ebee.loader.objects.kernel_types", lambda: types)
+        yield
+
+
 def _read(data: bytes) -> None:
-    """Read, link and look at all there is; only ebee's own errors may come out."""
-    message = "one line"
+    """Read, link, look at all there is, and load; only ebee's own errors may come out."""
+    for action in (_look, _load):
+        message = "one line"
+        try:
+            action(data)
+        except EbeeError as error:
+            message = str(error)
+        assert message
+        assert "\n" not in message
+
+
+def _look(data: bytes) -> None:
+    spec = read_object(data, "hostile.o")
+    for program in spec.programs.values():
+        link(program.function, spec.functions)
+    for variable in spec.variables.values():
+        _ = variable.value
+
+
+def _load(data: bytes) -> None:
+    """Load into a kernel that takes everything; whatever comes of it, nothing stays open."""
+    kernel = FakeKernel()
     try:
-        spec = read_object(data, "hostile.o")
-        for program in spec.programs.values():
-            link(program.function, spec.functions)
-        for variable in spec.variables.values():
-            _ = variable.value
-    except EbeeError as error:
-        message = str(error)
-    assert message
-    assert "\n" not in message
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Notice)  # bpffs mounted, for a map that became a pinned one
+            with load(read_object(data, "hostile.o"), kernel) as loaded:
+                assert len(kernel.asked("program_load")) == len(loaded.programs)
+    finally:
+        assert kernel.open == {}
 
 
 @settings(max_examples=300, deadline=None)

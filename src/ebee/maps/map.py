@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import ItemsView, Iterator, MutableMapping, ValuesView
 from contextlib import suppress
+from sys import byteorder
 from typing import Any
 
 from ebee.abi.bpf import MapType
@@ -24,6 +25,13 @@ PER_CPU = frozenset(
 """Types with one value per possible CPU."""
 
 _ARRAYS = frozenset((MapType.ARRAY, MapType.PERCPU_ARRAY))
+_INDEXED = _ARRAYS | {
+    MapType.PROG_ARRAY,
+    MapType.PERF_EVENT_ARRAY,
+    MapType.CGROUP_ARRAY,
+    MapType.ARRAY_OF_MAPS,
+}
+"""Types whose keys are indices, of four bytes."""
 
 
 class _Items(ItemsView[Any, Any]):
@@ -198,9 +206,9 @@ class Map(MutableMapping[Any, Any]):
         return self._encode(key, self.spec.key_type_id, self.spec.key_size_bytes, "key")
 
     def decode_key(self, data: bytes) -> Any:
-        """Return a key by its BTF type, as a value that can be a key of a dict."""
+        """Return a key by its BTF type, as a value that can be a key of a dict; of an array, the index."""
         if self._btf is None or not self.spec.key_type_id:
-            return data
+            return int.from_bytes(data, byteorder) if self.spec.type in _INDEXED else data
         from ebee.maps.key import as_key
 
         return as_key(self._decode(data, self.spec.key_type_id))
@@ -365,9 +373,7 @@ def kernel_name(name: str) -> str:
 
 
 def _integer(value: int, size_bytes: int, what: str) -> bytes:
-    import sys
-
     try:
-        return value.to_bytes(size_bytes, sys.byteorder, signed=value < 0)
+        return value.to_bytes(size_bytes, byteorder, signed=value < 0)
     except OverflowError:
         raise SpecError(f"{what} {value} does not fit into {size_bytes} bytes") from None

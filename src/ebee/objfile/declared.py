@@ -97,7 +97,11 @@ def _read_map(btf: Btf, name: str, type_id: int, *, inner: bool) -> tuple[MapSpe
     for member in struct.members:
         if member.name in _NUMBERS:
             setattr(spec, _NUMBERS[member.name], _number(btf, name, member))
-        elif member.name in ("key", "value"):
+    _name_numbers(spec)
+    for member in struct.members:
+        if member.name in _NUMBERS:
+            continue
+        if member.name in ("key", "value"):
             _take_type(btf, spec, member)
         elif member.name == "values":
             values_offset = member.bit_offset // 8
@@ -108,7 +112,7 @@ def _read_map(btf: Btf, name: str, type_id: int, *, inner: bool) -> tuple[MapSpe
                 hint=did_you_mean(member.name, [*_NUMBERS, "key", "value", "values"])
                 or f"members are {', '.join(_NUMBERS)}, key, value, values",
             )
-    _check(spec)
+    _dictate_sizes(spec)
     return spec, values_offset
 
 
@@ -175,7 +179,7 @@ def _take_values(btf: Btf, spec: MapSpec, member: Member, *, inner: bool) -> Non
         spec.inner, _ = _read_map(btf, f"{spec.name}.inner", pointer.type_id, inner=True)
 
 
-def _check(spec: MapSpec) -> None:
+def _name_numbers(spec: MapSpec) -> None:
     """Turn the numbers into what they name, and refuse what no kernel takes."""
     try:
         spec.type = MapType(spec.type)
@@ -187,6 +191,10 @@ def _check(spec: MapSpec) -> None:
         spec.pinning = Pinning(spec.pinning)
     except ValueError:
         raise SpecError(f"map {spec.name}: pinning {int(spec.pinning)}, expected 0 or 1") from None
+
+
+def _dictate_sizes(spec: MapSpec) -> None:
+    """Set the sizes that the kernel dictates, so that leaving them out is no mistake."""
     if spec.type in _OF_RECORDS:
         # A type told of a buffer is that of its records; the kernel wants the buffer's own sizes.
         spec.key_size_bytes = spec.value_size_bytes = 0
@@ -195,7 +203,6 @@ def _check(spec: MapSpec) -> None:
 
 
 _OF_RECORDS = frozenset((MapType.RINGBUF, MapType.USER_RINGBUF, MapType.PERF_EVENT_ARRAY))
-# Sizes that the kernel dictates, so that leaving them out is no mistake.
 _DESCRIPTORS = (MapType.PERF_EVENT_ARRAY, MapType.PROG_ARRAY, MapType.CGROUP_ARRAY)
 _KEY_BYTES = dict.fromkeys((*_DESCRIPTORS, MapType.ARRAY_OF_MAPS), 4)
 _VALUE_BYTES = dict.fromkeys((*_DESCRIPTORS, *_MAPS_OF_MAPS), 4)

@@ -21,7 +21,7 @@ from ebee.errors import (
 from ebee.kernel.protocol import LoadAnswer, MapInfo
 from ebee.loader import load
 from ebee.maps import create_map
-from ebee.relocate.resolve import MISSING_KFUNC_CALL
+from ebee.relocate.references import MISSING_KFUNC_CALL
 from ebee.spec import MapSpec
 from tests.support.kernel import FIRST_FD, FakeKernel
 from tests.support.objects import spec_of

@@ -48,3 +48,10 @@ def test_a_first_value_of_the_wrong_size_is_refused() -> None:
     assert spec.variables["x"].value == 0x04030201
     with pytest.raises(SpecError):
         spec.variables["x"].value = b"\1"
+
+
+def test_values_in_a_map_of_no_known_type_are_refused_in_words() -> None:
+    """A number that names no type is found first."""
+    with pytest.raises(SpecError) as caught:
+        spec_of('struct { __uint(type, 4711); __array(values, int (void *)); } odd SEC(".maps");')
+    assert str(caught.value) == "map odd: type 4711 is not known"

@@ -175,7 +175,7 @@ def _contents(item: MapSpec, spec: ObjectSpec, kernel: Kernel) -> bytes:
 
 
 def _fill_data(kernel: Kernel, home: Map, contents: bytes) -> None:
-    if any(contents):
+    if contents.count(0) < len(contents):  # quicker than any() by far: a .bss may have a gigabyte
         home.update_elem(_KEY, contents)
     if home.spec.frozen:
         kernel.map_freeze(home.fd)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from ebee.asm import Instruction
 from ebee.btf import Btf, Kind
 from ebee.errors import RelocationError
-from ebee.relocate.link import LinkedProgram
+from ebee.relocate.linking import LinkedProgram
 from ebee.spec import MapReference
 from ebee.spec.programs import ExternReference
 from ebee.text import did_you_mean

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any, NoReturn
 
 from ebee.btf.values import StructValue
@@ -26,8 +27,7 @@ def as_key(value: Any) -> Any:
     """Return a decoded value as one that is hashable: structs and arrays within it likewise."""
     if isinstance(value, StructValue):
         made = StructKey((name, as_key(member)) for name, member in value.items())
-        data = getattr(value, "_data", None)  # of a union: what its members do not show
-        if data is not None:
-            object.__setattr__(made, "_data", data)
+        with suppress(AttributeError):  # only unions have them: the bytes that their members do not show
+            object.__setattr__(made, "_data", object.__getattribute__(value, "_data"))
         return made
     return tuple(map(as_key, value)) if isinstance(value, list) else value

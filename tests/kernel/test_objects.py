@@ -206,3 +206,17 @@ def test_every_instruction_set_loads_with_and_without_types(cpu: str, debug: boo
     with load(data) as obj:
         obj.programs["hello"].test_run(FRAME)
         assert obj.variables["counter"].value in (1, (1).to_bytes(4, "little"))
+
+
+def test_a_weak_kernel_function_that_is_missing_and_called_is_named() -> None:
+    """The verifier knows it by a number only."""
+    text = """
+        extern int no_such_function(void) __ksym __weak;
+        SEC("xdp") int it(struct xdp_md *ctx) { return no_such_function(); }
+    """
+    with pytest.raises(VerifierError) as caught:
+        load(spec_of(text))
+    assert str(caught.value).endswith(
+        "program it: calls no_such_function(), a function that this kernel does not have"
+    )
+    assert caught.value.hint == "ask for it first: if (bpf_ksym_exists(NAME))"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from ebee.asm import Instruction
 from ebee.btf import Btf
@@ -11,7 +11,9 @@ from ebee.kernel.errors import explain_load
 from ebee.kernel.protocol import LoadAnswer
 from ebee.loader.verifier import Line, explain
 from ebee.relocate import LinkedProgram
+from ebee.relocate.references import MISSING_KFUNC_CALL
 from ebee.spec import ObjectSpec, ProgramSpec
+from ebee.spec.programs import ExternReference
 
 
 def refused(
@@ -45,11 +47,7 @@ def refused(
         license=spec.license,
         program_type=program.type.name,
         errno=answer.errno,
-        poisoned={
-            start + slot: reason
-            for start, name in linked.names
-            for slot, reason in poisoned.get(name, {}).items()
-        },
+        poisoned=dict(_reasons(linked, instructions, poisoned)),
     )
     diagnostic = explanation.diagnostic
     return VerifierError(
@@ -60,6 +58,18 @@ def refused(
         diagnostic=diagnostic,
         hint=diagnostic.hint,
     )
+
+
+def _reasons(
+    linked: LinkedProgram, instructions: Sequence[Instruction], poisoned: Mapping[str, Mapping[int, str]]
+) -> Iterator[tuple[int, str]]:
+    """Go through the slots that were made invalid before loading, and why."""
+    for start, name in linked.names:
+        for slot, reason in poisoned.get(name, {}).items():
+            yield start + slot, reason
+    for reference in linked.references:
+        if instructions[reference.slot].imm == MISSING_KFUNC_CALL and isinstance(reference, ExternReference):
+            yield reference.slot, f"calls {reference.name}(), a function that this kernel does not have"
 
 
 def _is_empty(log: str) -> bool:

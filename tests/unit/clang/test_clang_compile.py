@@ -383,3 +383,12 @@ def test_another_clang_compiles_with_the_same_headers(write: Write, monkeypatch:
     data = compile_c("hello.bpf.c").data
     assert int.from_bytes(data[18:20], "little") == EM_BPF
     assert b"Debian clang version 14" in data
+
+
+def test_headers_that_ask_for_the_c_library_s_sockets_compile(write: Write) -> None:
+    """<linux/if.h> includes <sys/socket.h>, and a BPF program has no C library."""
+    write(
+        "if.c",
+        "#include <linux/if.h>\n#include <linux/if_arp.h>\nint family = AF_INET6;\nstruct sockaddr a;\n",
+    )
+    assert compile_c("if.c").data

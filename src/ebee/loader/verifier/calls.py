@@ -49,8 +49,10 @@ def unknown_function(scene: Scene, found: re.Match[str]) -> Finding:
     """`invalid func unknown#9999`: a number that this kernel has no helper for, or a poisoned place."""
     number = int(found[1]) if len(found[1]) < 12 else 0
     last = scene.last
+    why = scene.poisoned.get(last.slot, "") if last else ""
+    if why and number != POISON:
+        return Finding(why, hint="ask for it first: if (bpf_ksym_exists(NAME))")
     if number == POISON:
-        why = scene.poisoned.get(last.slot, "") if last else ""
         return Finding(
             why or "a type or field is used here that this kernel does not have (a CO-RE relocation failed)",
             hint="ask for it first: if (bpf_core_field_exists(…)), bpf_core_type_exists(…)",

@@ -32,8 +32,8 @@ import errno as _errno
 import sys
 import warnings
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ebee.source import Diagnostic
 

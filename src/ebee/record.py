@@ -1,12 +1,93 @@
-"""Record: a class whose annotated attributes are its fields.
+"""Records: classes whose annotated attributes are their fields.
 
-What the standard library's dataclasses do, for the little of it that is used here: importing them
-brings `inspect` and its kin and costs as much as half of Python's own start.
+What the standard library's typing.NamedTuple and dataclasses do, for what is used of them here. Each
+command imports some sixty records; the standard library compiles a constructor for every one, and
+its `typing` and `dataclasses` bring `re`, `inspect` and their kin: together more than Python's own start.
+
+Type checkers see typing.NamedTuple itself. Annotations are read by name alone, so modules with records
+postpone them (`from __future__ import annotations`).
 """
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Self, dataclass_transform
+from operator import itemgetter
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Any, ClassVar, Self, dataclass_transform
+    from typing import NamedTuple as NamedTuple
+else:
+
+    def dataclass_transform():
+        """Tell nobody at run time."""
+        return lambda cls: cls
+
+    class _Rows(type):
+        """Makes the classes of NamedTuple: annotated attributes become places in a tuple."""
+
+        def __new__(mcs, name: str, bases: tuple[type, ...], namespace: dict[str, Any]) -> type:
+            namespace.setdefault("__slots__", ())
+            if bases != (tuple,) and not hasattr(bases[0], "_fields"):
+                fields = tuple(namespace.get("__annotations__", ()))
+                if not fields:
+                    raise TypeError(f"{name}: no annotated attributes, or annotations that are not postponed")
+                namespace["_fields"] = namespace["__match_args__"] = fields
+                namespace["_field_defaults"] = {f: namespace[f] for f in fields if f in namespace}
+                namespace.update(zip(fields, map(_place, range(len(fields))), strict=True))
+            return super().__new__(mcs, name, bases, namespace)
+
+    def _place(index: int) -> property:
+        try:
+            return _PLACES[index]
+        except IndexError:
+            _PLACES.append(property(itemgetter(len(_PLACES))))
+            return _place(index)
+
+    # The property of each place; every class shares them.
+    _PLACES: list[property] = []
+
+    class NamedTuple(tuple, metaclass=_Rows):
+        """A tuple with named fields: typing.NamedTuple, made without compiling a constructor."""
+
+        def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+            if kwargs or len(args) != len(cls._fields):
+                args = _filled(cls, args, kwargs)
+            return tuple.__new__(cls, args)
+
+        @classmethod
+        def _make(cls, values: Iterable[Any]) -> Self:
+            return cls(*values)
+
+        def _replace(self, **changes: Any) -> Self:
+            values = tuple(map(changes.pop, self._fields, self))
+            if changes:
+                raise TypeError(f"{type(self).__name__} has no {', '.join(changes)}")
+            return type(self)(*values)
+
+        def _asdict(self) -> dict[str, Any]:
+            return dict(zip(self._fields, self, strict=True))
+
+        def __getnewargs__(self) -> tuple[Any, ...]:
+            return tuple(self)
+
+        def __repr__(self) -> str:
+            fields = ", ".join(f"{name}={value!r}" for name, value in zip(self._fields, self, strict=True))
+            return f"{type(self).__name__}({fields})"
+
+
+def _filled(cls: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
+    """Return the fields' values by order: what is given, and the defaults of the rest."""
+    rest = cls._fields[len(args) :]
+    defaults = cls._field_defaults
+    if not kwargs and 0 < len(rest) <= len(defaults):
+        return args + tuple(defaults.values())[-len(rest) :]
+    missing = [name for name in rest if name not in kwargs and name not in defaults]
+    values = (*args, *(kwargs[name] if name in kwargs else defaults.get(name) for name in rest))
+    if missing or len(values) > len(cls._fields) or not kwargs.keys() <= set(rest):
+        said = f"no {missing[0]} is given" if missing else f"takes {', '.join(cls._fields)}"
+        raise TypeError(f"{cls.__name__}: {said}")
+    return values
 
 
 @dataclass_transform()

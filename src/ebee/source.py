@@ -1,6 +1,8 @@
 """Places in the user's text, and what there is to say about them."""
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from ebee.record import NamedTuple
 
 
 class SourceText:
@@ -57,7 +59,7 @@ class Diagnostic(NamedTuple):
     span: Span | None = None
     source_line: str | None = None
     hint: str | None = None
-    notes: tuple["Diagnostic", ...] = ()
+    notes: tuple[Diagnostic, ...] = ()
 
     def headline(self) -> str:
         """Return `path:line:column: message`, one line."""

@@ -6,9 +6,10 @@ the System V ABI for x86-64 and the Arm procedure call standard (AAPCS64) for th
 the elf.h of both for the machine numbers.
 """
 
-from typing import NamedTuple
+from __future__ import annotations
 
 from ebee.errors import NotSupportedError
+from ebee.record import NamedTuple
 
 WORD_BYTES = 8
 """The size of each register in struct pt_regs."""

@@ -4,11 +4,14 @@ The numbers they are made of are in `ebee.asm.opcodes`. What makes and reads tex
 it is first used: loading a program needs none of it.
 """
 
-from typing import TYPE_CHECKING, Any
+from __future__ import annotations
 
 from ebee.asm.instruction import INSTRUCTION_BYTES, Instruction, decode, encode
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from ebee.asm.assembler import assemble
     from ebee.asm.disassembler import AddressName, CallName, address_text, disassemble
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING
 
 from ebee.asm.helpers import helper_ids
 from ebee.asm.instruction import Instruction
@@ -12,6 +11,7 @@ from ebee.errors import ParseError, SourceError, UnknownNameError
 from ebee.source import SourceText
 from ebee.text import did_you_mean
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import re
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from functools import cache
-from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 from ebee.errors import ParseError, SourceError
+from ebee.record import NamedTuple
 from ebee.source import Diagnostic, SourceText, Span
 from ebee.text import did_you_mean
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import re
+    from typing import NoReturn
 
 # A number keeps its sign, because that is how offsets are written: `(r1 +0)`, `pc-3`. The signs that
 # begin with s stand before names, longest first.

@@ -1,10 +1,12 @@
 """One eBPF instruction of 8 bytes, and its coding."""
 
+from __future__ import annotations
+
 import struct
 from collections.abc import Iterable
-from typing import NamedTuple
 
 from ebee.errors import FormatError
+from ebee.record import NamedTuple
 
 INSTRUCTION_BYTES = 8
 

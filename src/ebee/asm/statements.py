@@ -1,7 +1,8 @@
 """One statement of assembly -> its instructions. The grammar is the one that `disassemble` writes."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
-from typing import NamedTuple
 
 from ebee.asm.cursor import Cursor, Token
 from ebee.asm.instruction import Instruction
@@ -35,6 +36,7 @@ from ebee.asm.opcodes import (
     Source,
 )
 from ebee.errors import ParseError, TypeMismatchError
+from ebee.record import NamedTuple
 from ebee.text import did_you_mean
 
 _ALU_BY_SIGN = {sign: operation for operation, sign in ALU_SIGNS.items() if operation != Alu.MOV}

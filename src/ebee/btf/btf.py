@@ -9,7 +9,6 @@ from __future__ import annotations
 import sys
 from array import array
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from ebee.btf.types import (
     MODIFIERS,
@@ -24,6 +23,7 @@ from ebee.btf.types import (
 )
 from ebee.errors import FormatError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ebee.btf.scalars import Codec
 

@@ -12,14 +12,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import IntEnum
-from typing import TYPE_CHECKING, NamedTuple
 
 from ebee.btf.btf import Btf
 from ebee.btf.compatible import COMPOSITES, ENUMS, Comparison, essential_name, same_kind
 from ebee.btf.types import IntEncoding, Kind, Member, Type
 from ebee.errors import RelocationError
+from ebee.record import NamedTuple
 from ebee.text import nearest
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ebee.btf.ext import CoreRelocation
 

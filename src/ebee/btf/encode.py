@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import struct
 import sys
 from array import array
@@ -24,7 +23,6 @@ from ebee.errors import FormatError, SpecError
 _HEADER = "HBBIIIII"
 _WORD = 0xFFFFFFFF
 _SIZED = frozenset((Kind.INT, Kind.FLOAT, Kind.STRUCT, Kind.UNION, Kind.ENUM, Kind.ENUM64, Kind.DATASEC))
-_FORBIDDEN = re.compile(r"[^A-Za-z0-9_.]")
 
 
 class Strings:
@@ -279,9 +277,13 @@ def _ordered(section: Type, placed: list[SectionVariable], size_bytes: int) -> T
 def _acceptable(found: Type) -> Type:
     """Return a type whose name and linkage the kernel takes."""
     if found.kind in (Kind.VAR, Kind.DATASEC, Kind.FUNC):
-        found = found._replace(name=_FORBIDDEN.sub("_", found.name))
+        found = found._replace(name="".join(map(_acceptable_letter, found.name)))
     if found.kind is Kind.VAR and found.linkage == VarLinkage.GLOBAL_EXTERN:
         return found._replace(linkage=VarLinkage.GLOBAL_ALLOCATED)
     if found.kind is Kind.FUNC and found.linkage == FuncLinkage.EXTERN:
         return found._replace(linkage=FuncLinkage.GLOBAL)
     return found
+
+
+def _acceptable_letter(letter: str) -> str:
+    return letter if letter.isascii() and (letter.isalnum() or letter in "_.") else "_"

@@ -3,12 +3,19 @@
 Source: Documentation/bpf/btf.rst, section 3.4; include/uapi/linux/bpf.h, struct bpf_core_relo.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterator
-from typing import NamedTuple, TypeVar
 
 from ebee.btf.btf import MAGIC, Btf
 from ebee.errors import FormatError
-from ebee.record import Record
+from ebee.record import NamedTuple, Record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import TypeVar
+
+    _Record = TypeVar("_Record")
 
 
 class FuncInfo(NamedTuple):
@@ -55,9 +62,6 @@ class Ext(Record):
     functions: dict[str, list[FuncInfo]] = {}
     lines: dict[str, list[LineInfo]] = {}
     core_relocations: dict[str, list[CoreRelocation]] = {}
-
-
-_Record = TypeVar("_Record")
 
 
 def decode_ext(data: bytes, btf: Btf) -> Ext:

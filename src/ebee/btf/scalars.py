@@ -1,13 +1,19 @@
 """Codecs of what has no parts: numbers, pointers, enums, text."""
 
+from __future__ import annotations
+
 import operator
 import struct
 from collections.abc import Callable
-from typing import Any, NamedTuple
 
 from ebee.btf.types import ByteOrder, Type
 from ebee.errors import FormatError, SpecError
+from ebee.record import NamedTuple
 from ebee.text import did_you_mean
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 _LARGEST_INT_BYTES = 16
 _INT_FORMATS = {1: "b", 2: "h", 4: "i", 8: "q"}

@@ -4,10 +4,17 @@ One record with a field for every kind's facts (and zero where a kind has none) 
 matching plain: BTF's own wire format is a common header and a tail that depends on the kind.
 """
 
-from enum import IntEnum
-from typing import Literal, NamedTuple
+from __future__ import annotations
 
-ByteOrder = Literal["little", "big"]
+from enum import IntEnum
+
+from ebee.record import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Literal, TypeAlias
+
+ByteOrder: TypeAlias = 'Literal["little", "big"]'
 
 
 class Kind(IntEnum):

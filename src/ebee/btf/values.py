@@ -13,9 +13,10 @@ A codec is made once per type and kept with the Btf, so that the second record o
 more than one `struct.unpack` and one dict.
 """
 
+from __future__ import annotations
+
 import struct
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
 
 from ebee.btf.btf import Btf
 from ebee.btf.scalars import (
@@ -33,13 +34,18 @@ from ebee.btf.scalars import (
 )
 from ebee.btf.types import VOID, ByteOrder, IntEncoding, Kind, Type
 from ebee.errors import FormatError, SpecError
+from ebee.record import NamedTuple
 from ebee.text import did_you_mean
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 _DEEPEST = 32
 _LARGEST_BYTES = 1 << 32
 
 
-class StructValue(dict[str, Any]):
+class StructValue(dict[str, "Any"]):
     """A struct's or union's members by name; `value.pid` and `value["pid"]` are the same.
 
     Members of an anonymous struct or union inside stand beside the others, as in C. A member called
@@ -422,7 +428,7 @@ def _put(target: bytearray, field: _Field, data: bytes, order: ByteOrder) -> Non
     target[field.start : field.end] = number.to_bytes(field.end - field.start, order)
 
 
-_MemberEncoder = Callable[[Mapping[str, Any], "bytes | None", str], bytes]
+_MemberEncoder = Callable[[Mapping[str, "Any"], "bytes | None", str], bytes]
 
 
 def _encode_composite(codec: Codec, encode_members: _MemberEncoder, value: Any, path: str) -> bytes:

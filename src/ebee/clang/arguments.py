@@ -1,14 +1,16 @@
 """What to compile with: the options a caller chooses, and the words clang gets for them."""
 
+from __future__ import annotations
+
 import os
 import sys
 from collections.abc import Iterable
-from typing import NamedTuple
 
 from ebee.clang.process import DEPENDENCIES_PATH
 from ebee.clang.toolchain import OWN_INCLUDE, Toolchain
 from ebee.clang.unit import Unit
 from ebee.errors import SpecError
+from ebee.record import NamedTuple
 
 _CPUS = ("v1", "v2", "v3", "v4")
 _OPTIMISATIONS = ("0", "1", "2", "3", "s", "z")

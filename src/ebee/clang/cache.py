@@ -10,10 +10,13 @@ Texts in which `__has_include`, `__DATE__` and the like occur depend on more tha
 never stored. Whatever goes wrong with the cache, the program is compiled: no error comes from here.
 """
 
+from __future__ import annotations
+
 import os
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from typing import NamedTuple
+
+from ebee.record import NamedTuple
 
 MAX_SIZE_BYTES = 256 << 20
 

@@ -1,8 +1,9 @@
 """C text -> a BPF object, out of the cache where the same was compiled before."""
 
+from __future__ import annotations
+
 import os
 from collections.abc import Iterator
-from typing import NamedTuple
 
 from ebee.abi.arch import by_name, host
 from ebee.clang.arguments import CompileOptions, check_options, clang_words, is_tracked, rooted, user_folders
@@ -11,6 +12,7 @@ from ebee.clang.process import Finished, run_compiler
 from ebee.clang.toolchain import OWN_INCLUDE, Toolchain, find_toolchain
 from ebee.clang.unit import Unit, read_unit
 from ebee.errors import EbeeError, SpecError, ToolError
+from ebee.record import NamedTuple
 from ebee.source import Diagnostic, SourceText
 from ebee.version import __version__
 

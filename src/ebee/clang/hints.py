@@ -1,10 +1,12 @@
 """What to do about clang's complaints: the errors that everybody makes who begins with BPF."""
 
+from __future__ import annotations
+
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator
-from typing import NamedTuple
 
+from ebee.record import NamedTuple
 from ebee.source import SourceText
 from ebee.text import did_you_mean
 
@@ -235,6 +237,8 @@ def _macro_hint(context: Context) -> str | None:
     """Return where SEC() and the map macros come from, for the nonsense clang says without them."""
     used = _MACRO_USE.search(context.line)
     if used is None or "bpf_helpers.h" in context.source.text:
+        return None
+    if re.search(rf"#\s*define\s+{used[1]}\b", context.source.text):
         return None
     return f"{used[1]}() comes from a header: #include <bpf/bpf_helpers.h>"
 

@@ -1,10 +1,12 @@
 """Runs the compiler: no shell, no temporary names on disk, never longer than it may."""
 
+from __future__ import annotations
+
 import os
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 from ebee.errors import ToolError
+from ebee.record import NamedTuple
 
 # Through this path clang writes its list of included files; number 3 is ours to give.
 DEPENDENCIES_PATH = "/proc/self/fd/3"

@@ -1,11 +1,13 @@
 """Which compiler: the clang inside the ziglang wheel, or the one that EBEE_CLANG names."""
 
+from __future__ import annotations
+
 import os
 import sys
 from collections.abc import Mapping
-from typing import NamedTuple
 
 from ebee.errors import ToolError
+from ebee.record import NamedTuple
 
 # Our own <bpf/…> headers. They come before the wheel's, so that no other copy is ever found.
 OWN_INCLUDE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "include")

@@ -1,10 +1,12 @@
 """What is to be compiled: a file of the user's, or a text in memory, read and checked once."""
 
+from __future__ import annotations
+
 import os
 import stat
-from typing import NamedTuple
 
 from ebee.errors import ParseError, SpecError
+from ebee.record import NamedTuple
 from ebee.source import Diagnostic, SourceText, Span
 
 # No C source is longer; whatever is, is not meant to be compiled.

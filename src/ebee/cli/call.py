@@ -1,11 +1,16 @@
 """What a command is given, and what it gives back."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ebee.cli.words import Values, Words
+from ebee.record import NamedTuple
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from ebee.kernel.protocol import Kernel
 
 
@@ -53,7 +58,7 @@ class Call(NamedTuple):
     settings: Settings
     values: Values
 
-    def kernel(self) -> "Kernel":
+    def kernel(self) -> Kernel:
         """Return the door to the running kernel; with --nomount it mounts nothing."""
         if not self.settings.mount:
             from ebee.cli.nomount import NoMountKernel

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TextIO
 
 from ebee.cli.call import Settings
 from ebee.errors import EbeeError, InternalError, SourceError, VerifierError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import TextIO
 
 _COLOURS = {"error": "1;31", "warning": "1;33", "note": "1;36", "hint": "1;32", "usage": "1"}
 

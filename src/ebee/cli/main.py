@@ -1,16 +1,18 @@
 """Find the command, run it, show its answer or its error, and return the exit code."""
 
+from __future__ import annotations
+
 import os
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from typing import NamedTuple, cast
 
 from ebee.cli.call import Call, Command, Settings
 from ebee.cli.table import COMMANDS, GLOBAL, Entry, Group
 from ebee.cli.words import UsageError, Values, Words, match, split_options
 from ebee.errors import EbeeError, Notice
+from ebee.record import NamedTuple
 
 _INTERRUPTED = 130
 _BROKEN_PIPE = 141
@@ -102,7 +104,7 @@ def _dispatch(argv: list[str]) -> None:
 def _run(entry: Entry, call: Call) -> None:
     from importlib import import_module
 
-    command = cast("Command", import_module(f"ebee.cli.{entry.module}").main)
+    command: Command = import_module(f"ebee.cli.{entry.module}").main
     answer = command(call)
     if answer is not None:
         from ebee.cli.output import show

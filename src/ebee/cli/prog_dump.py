@@ -1,8 +1,9 @@
 """`ebee prog dump xlated PROG`."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from contextlib import ExitStack
-from typing import Any, NamedTuple
 
 from ebee.cli.call import Answer, Call, nothing
 from ebee.cli.selectors import take_selector
@@ -11,6 +12,11 @@ from ebee.introspect.extras import Extras
 from ebee.introspect.programs import describe_program, header
 from ebee.introspect.xlated import Row, code_facts, code_lines, program_code
 from ebee.kernel.protocol import Kernel, ObjectKind
+from ebee.record import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 _HEADER_KEYS = ("id", "type", "name", "tag", "gpl_compatible", "run_time_ns", "run_cnt", "recursion_misses")
 

@@ -1,9 +1,10 @@
 """`ebee prog load OBJECT PATH`, `ebee prog loadall OBJECT DIR`: all is pinned, or nothing."""
 
+from __future__ import annotations
+
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from typing import Any, NamedTuple
 
 from ebee.cli.call import Answer, Call
 from ebee.cli.selectors import Selector, take_selector
@@ -15,8 +16,13 @@ from ebee.maps import Map
 from ebee.pins import pin
 from ebee.pins.pins import ensure_bpffs
 from ebee.programs import Program
+from ebee.record import NamedTuple
 from ebee.sessions.c import open_spec
 from ebee.spec import ObjectSpec
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 _WORDS = ("type", "map", "pinmaps", "autoattach")
 

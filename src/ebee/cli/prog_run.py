@@ -1,15 +1,21 @@
 """`ebee prog run PROG data_in FILE`: try a program on a packet."""
 
+from __future__ import annotations
+
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
-from typing import Any, NamedTuple
 
 from ebee.cli.call import Answer, Call
 from ebee.cli.selectors import take_selector
 from ebee.cli.words import Words
 from ebee.errors import SpecError
 from ebee.kernel.protocol import ObjectKind, RunAnswer, RunRequest
+from ebee.record import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 _KEYS = ("data_in", "data_out", "data_size_out", "ctx_in", "ctx_out", "ctx_size_out", "repeat")
 _EXTRA_BYTES = 256

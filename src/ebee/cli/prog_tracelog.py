@@ -16,6 +16,8 @@ def main(call: Call) -> None:
     call.words.finish()
     form: Callable[[TraceLine], str] = _json if call.settings.json else str
     with open_trace_pipe(call.kernel()) as lines:
+        if sys.stderr.isatty():
+            sys.stderr.write("waiting for lines of bpf_printk(); Ctrl-C ends\n")
         try:
             for line in lines:
                 write(f"{form(line)}\n")

@@ -6,12 +6,12 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from time import monotonic
-from typing import TYPE_CHECKING
 
 from ebee.cli.call import Answer, Call
 from ebee.cli.failures import complain
 from ebee.cli.words import UsageError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ebee.sessions.c import Running
 

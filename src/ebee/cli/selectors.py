@@ -7,12 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack
-from typing import NoReturn
 
 from ebee.cli.call import Call
 from ebee.cli.words import Words
 from ebee.errors import GoneError
 from ebee.kernel.protocol import Kernel, ObjectKind
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
 
 _KEYS = {
     ObjectKind.PROGRAM: ("id", "pinned", "tag", "name"),

@@ -1,13 +1,19 @@
 """What `prog show`, `map show` and `link show` have in common."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
 
 from ebee.cli.call import Answer, Call
 from ebee.introspect.extras import Extras, collect
 from ebee.kernel.protocol import Kernel, ObjectKind
+from ebee.record import NamedTuple
 
-Facts = dict[str, Any]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+Facts = dict[str, "Any"]
 
 
 class Shown(NamedTuple):

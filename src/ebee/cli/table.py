@@ -3,9 +3,10 @@
 To add one: write `ebee/cli/NAME.py` with `def main(call: Call) -> Answer | None`, and its row here.
 """
 
-from typing import NamedTuple
+from __future__ import annotations
 
 from ebee.cli.words import Option
+from ebee.record import NamedTuple
 
 
 class Entry(NamedTuple):

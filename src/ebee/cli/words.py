@@ -4,10 +4,12 @@ Options may stand before, between and after the words. What is wrong is a UsageE
 was found, what was expected, and shows the command's usage.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
 
 from ebee.errors import CommandError
+from ebee.record import NamedTuple
 
 
 class UsageError(CommandError):

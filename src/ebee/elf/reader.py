@@ -4,12 +4,18 @@ Everything that a file says about itself is checked against its length before it
 come from anywhere, and a broken one must give an error with its place, not a wrong program.
 """
 
+from __future__ import annotations
+
 import struct
 from collections.abc import Iterator
 from functools import cached_property
-from typing import Literal, NamedTuple
 
 from ebee.errors import FormatError
+from ebee.record import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Literal
 
 _HEADER_BYTES = 64
 _SECTION_HEADER_BYTES = 64

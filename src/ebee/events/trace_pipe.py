@@ -5,14 +5,15 @@ One reader takes a line away from all others: two `tracelog`s at a time see half
 Source: Documentation/trace/ftrace.rst, "trace_pipe".
 """
 
+from __future__ import annotations
+
 import os
-import re
 import select
 from collections.abc import AsyncIterator, Callable, Iterator
-from typing import NamedTuple
 
 from ebee.errors import GoneError, KernelError
 from ebee.kernel.protocol import Kernel
+from ebee.record import NamedTuple
 
 _CHUNK_BYTES = 1 << 16
 
@@ -144,7 +145,7 @@ class TracePipe:
         # A loop over a pipe that nobody named leaves nobody to close it, and it has one reader.
         self.close()
 
-    def __enter__(self) -> "TracePipe":
+    def __enter__(self) -> TracePipe:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -153,6 +154,8 @@ class TracePipe:
 
 def parse_line(raw: str) -> TraceLine:
     """Return the parts of a line; a line of another shape is all message."""
+    import re
+
     found = re.fullmatch(_LINE, raw, re.DOTALL)
     if found is None:
         return TraceLine("", 0, 0, "", 0.0, raw, raw)
@@ -167,11 +170,11 @@ def parse_line(raw: str) -> TraceLine:
     )
 
 
-def open_trace_pipe(kernel: Kernel) -> "TracePipe":
+def open_trace_pipe(kernel: Kernel) -> TracePipe:
     """Open the trace pipe; mount tracefs where it is not mounted, and say so.
 
     Raises:
-        KernelError: another process reads it already, where the kernel lets only one.
+        KernelError: it is being read already, here or by another process, and the kernel lets only one.
         NotPermittedError: reading it needs root.
         NotSupportedError: this kernel has no tracefs.
     """
@@ -187,7 +190,7 @@ def open_trace_pipe(kernel: Kernel) -> "TracePipe":
 
         if error.errno == EBUSY:
             raise KernelError(
-                f"open {path}: another process reads it (EBUSY)",
+                f"open {path}: it is being read already (EBUSY)",
                 errno=EBUSY,
                 hint=f"the trace pipe has one reader at a time; see which it is: fuser {path}",
             ) from None

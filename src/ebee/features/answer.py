@@ -1,7 +1,10 @@
 """Answer: yes, no, or could not tell; and why."""
 
+from __future__ import annotations
+
 from enum import Enum
-from typing import NamedTuple
+
+from ebee.record import NamedTuple
 
 
 class Status(Enum):

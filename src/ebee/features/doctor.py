@@ -4,8 +4,9 @@ It only looks: nothing is mounted, nothing stays loaded, and without rights it s
 failing.
 """
 
+from __future__ import annotations
+
 from enum import Enum
-from typing import NamedTuple
 
 from ebee.features.abilities import ABILITIES, ability
 from ebee.features.answer import Answer, Status
@@ -15,6 +16,7 @@ from ebee.host.kernel_facts import KernelFacts, kernel_facts
 from ebee.host.mounts import USUAL_PLACES, mounted_at
 from ebee.host.rights import Rights
 from ebee.kernel.protocol import Kernel
+from ebee.record import NamedTuple
 
 
 class Health(Enum):
@@ -81,9 +83,9 @@ _INSTEAD = {
     "lsm_cgroup": "use the cgroup hooks: cgroup/connect4 and its like",
     "freplace": "use tail calls: a program array",
     "uprobe.multi": "use uprobe",
+    "hardware perf events": "use software perf events: the CPU clock",
 }
 _ESSENTIAL_HOOKS = frozenset(("socket",))
-_OPTIONAL_ABILITIES = frozenset(("hardware perf events",))
 _MOUNT_SYSFS = "mount -t sysfs sysfs /sys"
 _CAPABILITIES = {
     "CAP_BPF": "to load programs and maps",
@@ -178,9 +180,8 @@ def _capability(name: str, purpose: str, rights: Rights) -> Finding:
     if name in attainable or (name != "CAP_NET_ADMIN" and "CAP_SYS_ADMIN" in attainable):
         return Finding(name, health, f"not held; needed {purpose}", "run it as root (sudo)")
     option = f"--cap-add {name.removeprefix('CAP_')}"
-    return Finding(
-        name, health, f"not held, nor can be; needed {purpose}", f"start the container with {option}"
-    )
+    mend = f"allow it where this runs: docker run {option}, or CapabilityBoundingSet= of a systemd unit"
+    return Finding(name, health, f"not held, nor can be; needed {purpose}", mend)
 
 
 def _seccomp(rights: Rights) -> Finding:
@@ -259,9 +260,8 @@ def _abilities(probes: Probes) -> tuple[Finding, ...]:
             continue
         answer = ability(probes, name)
         health = _health(answer)
-        if health is Health.WARN and name in _OPTIONAL_ABILITIES:
-            health = Health.OK
-        found.append(Finding(name, health, answer.reason, _mend_unknown(answer)))
+        mend = _INSTEAD.get(name, "") if health is Health.WARN else _mend_unknown(answer)
+        found.append(Finding(name, health, answer.reason, mend))
     return tuple(found)
 
 

@@ -1,8 +1,9 @@
 """Places where programs run, by the names that sections of C files have for them."""
 
-from typing import NamedTuple
+from __future__ import annotations
 
 from ebee.abi.bpf import F_SLEEPABLE, AttachType, ProgType
+from ebee.record import NamedTuple
 
 
 class Hook(NamedTuple):

@@ -1,10 +1,12 @@
 """The kernel's own symbols, from /proc/kallsyms; read when first asked for."""
 
+from __future__ import annotations
+
 from bisect import bisect_right
 from functools import cache
-from typing import NamedTuple
 
 from ebee.errors import KernelError
+from ebee.record import NamedTuple
 
 KALLSYMS = "/proc/kallsyms"
 

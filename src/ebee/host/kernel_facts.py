@@ -1,9 +1,12 @@
 """Facts about the running kernel that it tells without being tried: release, configuration, JIT."""
 
+from __future__ import annotations
+
 import os
 from collections.abc import Iterable
 from functools import cache
-from typing import NamedTuple
+
+from ebee.record import NamedTuple
 
 CONFIG_PLACES = ("/proc/config.gz", "/boot/config-{release}", "/lib/modules/{release}/config")
 

@@ -1,9 +1,11 @@
 """Which file systems are mounted where, from /proc/self/mountinfo."""
 
+from __future__ import annotations
+
 import os
-import re
 from collections.abc import Iterable
-from typing import NamedTuple
+
+from ebee.record import NamedTuple
 
 MOUNTINFO = "/proc/self/mountinfo"
 USUAL_PLACES = {
@@ -89,4 +91,6 @@ def _unescape(path: str) -> str:
     r"""Turn `\040` and its like, by which mountinfo writes spaces and backslashes, into characters."""
     if "\\" not in path:
         return path
+    import re
+
     return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), path)

@@ -1,9 +1,11 @@
 """What this process may do, and what holds it back: facts that explain an EPERM."""
 
+from __future__ import annotations
+
 import os
-from typing import NamedTuple
 
 from ebee.host.mounts import mounted_at
+from ebee.record import NamedTuple
 
 CAPABILITIES = (
     "CAP_CHOWN",

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import re
-from typing import TYPE_CHECKING, NamedTuple
 
 from ebee.errors import AttachError, EbeeError, KernelError, notify
 from ebee.host.mounts import USUAL_PLACES, mounted_at
+from ebee.record import NamedTuple
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ebee.kernel.protocol import Kernel
 
@@ -130,6 +130,8 @@ def parse_format(text: str) -> EventFormat:
 
     Source: Documentation/trace/events.rst, section 3.
     """
+    import re
+
     name = re.search(r"^name: (.*)$", text, re.MULTILINE)
     number = re.search(r"^ID: (\d+)$", text, re.MULTILINE)
     print_format = re.search(r"^print fmt: (.*)", text, re.MULTILINE | re.DOTALL)
@@ -146,6 +148,8 @@ def parse_format(text: str) -> EventFormat:
 
 
 def _field(declaration: str, offset: str, size: str, signed: str) -> EventField:
+    import re
+
     match = re.fullmatch(r"(.*?)\s*(\w+)(?:\[([^\]]*)\])?", declaration.strip())
     type_name, name, length = match.groups() if match else (declaration, "", None)
     count = int(length) if length and length.isdigit() else 0

@@ -1,9 +1,15 @@
 """What listings show when it is asked for: where objects are pinned, and who holds them."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
-from typing import Any, NamedTuple
 
 from ebee.kernel.protocol import Kernel, ObjectKind
+from ebee.record import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 
 class Extras(NamedTuple):

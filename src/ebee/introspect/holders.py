@@ -3,11 +3,13 @@
 Source: kernel/bpf/syscall.c, bpf_prog_show_fdinfo(), bpf_map_show_fdinfo(), bpf_link_show_fdinfo().
 """
 
+from __future__ import annotations
+
 import os
 from collections.abc import Iterator
-from typing import NamedTuple
 
 from ebee.kernel.protocol import ObjectKind
+from ebee.record import NamedTuple
 
 
 class Holder(NamedTuple):

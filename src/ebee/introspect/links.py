@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
 
 from ebee.abi.bpf import (
     PERF_EVENT_EVENT,
@@ -19,7 +18,11 @@ from ebee.introspect.extras import Extras, extra_lines
 from ebee.introspect.objects import each
 from ebee.kernel.protocol import Kernel, LinkInfo, ObjectKind
 
-Facts = dict[str, Any]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+Facts = dict[str, "Any"]
 
 
 def list_links(kernel: Kernel, extras: Extras) -> list[Facts]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 from ebee.abi.bpf import MapType
 from ebee.introspect.extras import Extras, extra_lines
@@ -11,7 +10,11 @@ from ebee.introspect.objects import each
 from ebee.introspect.programs import type_name as program_type_name
 from ebee.kernel.protocol import Kernel, ObjectKind
 
-Facts = dict[str, Any]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+Facts = dict[str, "Any"]
 
 
 def list_maps(kernel: Kernel, extras: Extras) -> list[Facts]:

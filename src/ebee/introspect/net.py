@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from typing import Any
 
 from ebee.abi.bpf import AttachType, LinkType
 from ebee.errors import AttachError, GoneError, KernelError, NotPermittedError, NotSupportedError, notify
@@ -12,7 +11,11 @@ from ebee.introspect.objects import each
 from ebee.kernel.protocol import Kernel, NetDevice, ObjectKind
 from ebee.text import did_you_mean
 
-Facts = dict[str, Any]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+Facts = dict[str, "Any"]
 
 _TCX = {AttachType.TCX_INGRESS: "tcx/ingress", AttachType.TCX_EGRESS: "tcx/egress"}
 

@@ -5,9 +5,11 @@ Source: include/uapi/linux/netfilter.h, enum nf_inet_hooks; netfilter_arp.h.
 
 from __future__ import annotations
 
-from typing import Any
-
 from ebee.kernel.protocol import LinkInfo
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 _FAMILIES = {2: "ip", 3: "arp", 10: "ip6"}
 _HOOKS = ("prerouting", "input", "forward", "output", "postrouting")

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from typing import Any
 
 from ebee.abi.bpf import ProgType
 from ebee.introspect.extras import Extras, extra_lines
 from ebee.introspect.objects import each
 from ebee.kernel.protocol import Kernel, ObjectKind, ProgramInfo
 
-Facts = dict[str, Any]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+Facts = dict[str, "Any"]
 
 _NAME_BYTES = 15
 """BPF_OBJ_NAME_LEN without its zero: a name that long may have been cut."""

@@ -4,9 +4,10 @@ Source: tools/bpf/bpftool/xlated_dumper.c; include/uapi/linux/bpf.h, struct bpf_
 bpf_line_info.
 """
 
+from __future__ import annotations
+
 import struct
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
 
 from ebee.asm import Instruction, decode, disassemble
 from ebee.asm.opcodes import LD_IMM64, PseudoCall
@@ -16,6 +17,11 @@ from ebee.errors import NotPermittedError
 from ebee.introspect.symbols import CallNames, call_names
 from ebee.introspect.types import program_types, prototype
 from ebee.kernel.protocol import Kernel, ProgramInfo
+from ebee.record import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 _CALL = 0x85
 _SLOT_BYTES = 8

@@ -12,13 +12,13 @@ from __future__ import annotations
 
 import errno as _errno
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from ebee.abi.bpf import AttachType, MapType, ProgType
 from ebee.errors import KernelError, NotPermittedError, NotSupportedError
 from ebee.kernel.meanings import ENOTSUPP, MEANINGS, Finding
 from ebee.kernel.operations import Operation
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ebee.host.rights import Rights
     from ebee.kernel.protocol import LoadAnswer
@@ -92,6 +92,7 @@ _TRACING_KINDS = {
     AttachType.MODIFY_RETURN: "fmod_ret",
     AttachType.TRACE_RAW_TP: "tp_btf",
     AttachType.TRACE_ITER: "iterator",
+    AttachType.TRACE_FSESSION: "fsession",
 }
 
 
@@ -246,7 +247,11 @@ def _missing(missing: list[str], rights: Rights) -> Finding:
         found += f", and kernel.unprivileged_bpf_disabled is {rights.unprivileged_bpf_disabled}"
     if rights.bounding is not None and not rights.bounding.issuperset(missing):
         options = " ".join(f"--cap-add {name.removeprefix('CAP_')}" for name in missing)
-        return Finding(found, f"the container was started without it: docker run {options}")
+        return Finding(
+            found,
+            f"sudo cannot give it here; a container gets it by docker run {options}, "
+            "a systemd unit by CapabilityBoundingSet=",
+        )
     return Finding(found, "run it as root (sudo), or give it the capability: setcap or AmbientCapabilities=")
 
 

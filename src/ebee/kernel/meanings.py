@@ -3,13 +3,15 @@
 Source: kernel/bpf/syscall.c, kernel/bpf/inode.c, kernel/events/core.c, net/core/dev.c.
 """
 
+from __future__ import annotations
+
 import errno as _errno
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import NamedTuple
 
 from ebee.errors import AttachError, KernelError, MapError, NotSupportedError
 from ebee.kernel.operations import Operation
+from ebee.record import NamedTuple
 
 ENOTSUPP = 524
 """The kernel's own "operation not supported", which libc does not know."""

@@ -9,11 +9,19 @@ Every method raises KernelError, or one of its subclasses, with the kernel's err
 explained (and `ebee.kernel.errors.explain` explains those that are none of the verifier's).
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from enum import Enum
-from typing import NamedTuple, Protocol
 
 from ebee.abi.bpf import AttachType, LinkType, MapType, ProgType
+from ebee.record import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Protocol
+else:
+    Protocol = object
 
 
 class ObjectKind(Enum):

@@ -1,11 +1,13 @@
 """Link: a program that is attached somewhere, until it is closed."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
-from typing import NamedTuple
 
 from ebee.abi.bpf import AttachType, ProgType
 from ebee.errors import GoneError
 from ebee.kernel.protocol import Kernel, LinkInfo
+from ebee.record import NamedTuple
 from ebee.spec import AttachPoint
 
 
@@ -105,7 +107,7 @@ class Link:
             self._kernel.link_detach(self._fd)
         self.close()
 
-    def __enter__(self) -> "Link":
+    def __enter__(self) -> Link:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -1,7 +1,8 @@
 """One program -> the kernel, and its refusal -> an error with the user's line."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, NamedTuple
 
 from ebee.abi.bpf import AttachType, ProgType
 from ebee.asm import encode
@@ -11,10 +12,12 @@ from ebee.kernel.protocol import Kernel, LoadAnswer, ProgramLoad
 from ebee.maps import Map
 from ebee.maps.map import kernel_name
 from ebee.programs import Program
+from ebee.record import NamedTuple
 from ebee.relocate import LinkedProgram, Target, link, resolve
 from ebee.spec import Function, ObjectSpec, ProgramSpec
 from ebee.spec.programs import ExternReference
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ebee.btf.core import Matcher
 
@@ -57,7 +60,7 @@ class PreparedFunctions(dict[str, Function]):
         self[name] = function
         return function
 
-    def _types(self, name: str) -> tuple[Btf, list[Btf], "Matcher"]:
+    def _types(self, name: str) -> tuple[Btf, list[Btf], Matcher]:
         """Return the object's types, the kernel's, and the matcher that all functions share."""
         from ebee.btf.core import Matcher
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Any
 
 from ebee.abi.bpf import ProgType
 from ebee.btf import Kind
@@ -18,6 +17,10 @@ from ebee.host.kernel_facts import CONFIG_PLACES, KernelFacts, kernel_facts
 from ebee.kernel.protocol import Kernel, ProgramLoad
 from ebee.spec import MapSpec, VariableSpec
 from ebee.text import did_you_mean
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 _GET_ATTACH_COOKIE = 174
 _TRISTATE = {"y": 1, "m": 2}

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import Any, NoReturn
 
 from ebee.btf.values import StructValue
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, NoReturn
 
 
 class StructKey(StructValue):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import ItemsView, Iterator, MutableMapping, ValuesView
 from contextlib import suppress
 from sys import byteorder
-from typing import Any
 
 from ebee.abi.bpf import MapType
 from ebee.btf import Btf
@@ -13,6 +12,10 @@ from ebee.errors import GoneError, MapError, SpecError
 from ebee.host.cpus import possible_cpu_count
 from ebee.kernel.protocol import Kernel, MapCreate, MapInfo
 from ebee.spec import MapSpec
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 PER_CPU = frozenset(
     (
@@ -34,7 +37,7 @@ _INDEXED = _ARRAYS | {
 """Types whose keys are indices, of four bytes."""
 
 
-class _Items(ItemsView[Any, Any]):
+class _Items(ItemsView["Any", "Any"]):
     """Keys with their values, without those that programs remove meanwhile."""
 
     _mapping: Map
@@ -46,7 +49,7 @@ class _Items(ItemsView[Any, Any]):
                 yield self._mapping.decode_key(key), self._mapping.decode_value(data)
 
 
-class _Values(ValuesView[Any]):
+class _Values(ValuesView["Any"]):
     """Values, likewise."""
 
     _mapping: Map
@@ -55,7 +58,7 @@ class _Values(ValuesView[Any]):
         return (value for _, value in self._mapping.items())
 
 
-class Map(MutableMapping[Any, Any]):
+class Map(MutableMapping["Any", "Any"]):
     """A map in the kernel.
 
     Keys and values are Python values by their BTF types: numbers, strings for char arrays, structs

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from ebee.abi.bpf import F_MMAPABLE
 from ebee.errors import MapError
 from ebee.maps.map import Map
 from ebee.spec import VariableSpec
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 _KEY = bytes(4)
 """A data section is an array with one value; this is its only key."""

@@ -1,7 +1,8 @@
 """Code sections -> functions with open references."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple
 
 from ebee.asm import INSTRUCTION_BYTES, Instruction, decode
 from ebee.btf.ext import Ext
@@ -9,6 +10,7 @@ from ebee.elf import ElfFile, Relocation, Section, Symbol
 from ebee.elf.reader import Binding, SymbolType, Visibility
 from ebee.errors import FormatError, UnsupportedConstructError
 from ebee.objfile.externs import Extern
+from ebee.record import NamedTuple
 from ebee.spec import Function, MapReference
 from ebee.spec.programs import ExternReference, FunctionReference, Reference
 

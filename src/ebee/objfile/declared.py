@@ -8,14 +8,16 @@ struct {
 } name SEC(".maps");
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
 
 from ebee.abi.bpf import MapType
 from ebee.btf import Btf, Kind
 from ebee.btf.types import Member, VarLinkage
 from ebee.elf import Symbol
 from ebee.errors import FormatError, SpecError
+from ebee.record import NamedTuple
 from ebee.spec import MapSpec, Pinning
 from ebee.text import did_you_mean
 

@@ -1,12 +1,14 @@
 """What an object leaves to the kernel: `extern … __ksym` and `extern … __kconfig`."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple
 
 from ebee.abi.bpf import F_MMAPABLE, F_RDONLY_PROG, MapType
 from ebee.btf import Btf, Kind
 from ebee.elf import Symbol
 from ebee.elf.reader import Binding
+from ebee.record import NamedTuple
 from ebee.spec import Function, MapReference, MapSpec, VariableSpec
 from ebee.spec.programs import ExternReference
 

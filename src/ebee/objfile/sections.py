@@ -4,9 +4,10 @@ The names are libbpf's (documentation: "Program Types and ELF Sections"), becaus
 program that was ever published uses them.
 """
 
-from typing import NamedTuple
+from __future__ import annotations
 
 from ebee.abi.bpf import AttachType, ProgType
+from ebee.record import NamedTuple
 from ebee.spec import AttachPoint
 
 F_SLEEPABLE = 1 << 4

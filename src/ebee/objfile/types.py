@@ -1,13 +1,15 @@
 """An object's BTF as the kernel wants it."""
 
+from __future__ import annotations
+
 from collections.abc import Collection
-from typing import NamedTuple
 
 from ebee.btf import Btf, Kind
 from ebee.btf import decode as decode_btf
 from ebee.btf.encode import complete_datasecs, encode
 from ebee.btf.types import FuncLinkage
 from ebee.elf import ElfFile
+from ebee.record import NamedTuple
 
 
 class LoadableTypes(NamedTuple):

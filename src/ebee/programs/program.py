@@ -1,12 +1,12 @@
 """Program: a program in the kernel."""
 
-from typing import NamedTuple
+from __future__ import annotations
 
 from ebee.abi.bpf import AttachType, ProgType
 from ebee.errors import GoneError, SpecError
 from ebee.kernel.protocol import Kernel, ProgramInfo, RunRequest
 from ebee.links import Link, ProgramHandle, attach
-from ebee.pins import pin
+from ebee.record import NamedTuple
 from ebee.spec import AttachPoint
 
 
@@ -144,6 +144,8 @@ class Program:
         Raises:
             KernelError: the path is not on bpffs, or is taken.
         """
+        from ebee.pins import pin
+
         pin(self._kernel, self.fd, path)
 
     def close(self) -> None:
@@ -152,7 +154,7 @@ class Program:
             self._kernel.close(self._fd)
             self._fd = None
 
-    def __enter__(self) -> "Program":
+    def __enter__(self) -> Program:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -5,9 +5,10 @@ libbpf does it: where a check before it makes it unreachable the verifier never 
 the verifier names its slot, which leads to the reason.
 """
 
+from __future__ import annotations
+
 from bisect import bisect_right
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from ebee.asm import Instruction
 from ebee.asm.opcodes import CLASS_MASK, SIZE_MASK, SOURCE_MASK, Class, Size, Source
@@ -15,6 +16,7 @@ from ebee.btf import Btf
 from ebee.btf.core import Answer, Matcher
 from ebee.btf.ext import CoreRelocation
 from ebee.errors import FormatError, RelocationError
+from ebee.record import NamedTuple
 from ebee.spec import Function
 
 POISON_HELPER = 0x0BAD2310

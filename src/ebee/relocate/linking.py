@@ -1,11 +1,13 @@
 """Put a program and all the functions it calls into one stretch of instructions."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple
 
 from ebee.asm import Instruction
 from ebee.btf.ext import LineInfo
 from ebee.errors import RelocationError
+from ebee.record import NamedTuple
 from ebee.spec import Function, MapReference
 from ebee.spec.programs import ExternReference, FunctionReference
 

@@ -1,12 +1,14 @@
 """Fill in what only a kernel knows: map descriptors, kernel functions and variables."""
 
+from __future__ import annotations
+
 import struct
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
 
 from ebee.asm import Instruction
 from ebee.btf import Btf, Kind
 from ebee.errors import RelocationError
+from ebee.record import NamedTuple
 from ebee.relocate.linking import LinkedProgram
 from ebee.spec import MapReference
 from ebee.spec.programs import ExternReference

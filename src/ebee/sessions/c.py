@@ -6,7 +6,6 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from time import monotonic, sleep
-from typing import Any
 
 from ebee.abi.bpf import ProgType
 from ebee.errors import FormatError, SpecError, notify
@@ -17,6 +16,10 @@ from ebee.loader import LoadedObject
 from ebee.loader import load as load_spec
 from ebee.spec import AttachPoint, ObjectSpec
 from ebee.text import did_you_mean
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 Source = str | os.PathLike[str] | bytes | ObjectSpec
 

@@ -1,6 +1,8 @@
 """Where a program is to be attached, in words: `xdp:eth0`, `tracepoint:sched:sched_switch`."""
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from ebee.record import NamedTuple
 
 
 class AttachPoint(NamedTuple):
@@ -17,7 +19,7 @@ class AttachPoint(NamedTuple):
     target: str = ""
 
     @classmethod
-    def parse(cls, text: str) -> "AttachPoint":
+    def parse(cls, text: str) -> AttachPoint:
         """Read `family:target`; a target may hold colons itself."""
         family, _, target = text.partition(":")
         return cls(family.strip(), target.strip())

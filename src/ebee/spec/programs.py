@@ -1,11 +1,11 @@
 """Code before it is loaded: functions with open references, and programs that begin at one."""
 
-from typing import NamedTuple
+from __future__ import annotations
 
 from ebee.abi.bpf import AttachType, ProgType
 from ebee.asm import Instruction
 from ebee.btf.ext import CoreRelocation, LineInfo
-from ebee.record import Record
+from ebee.record import NamedTuple, Record
 from ebee.spec.attach import AttachPoint
 
 

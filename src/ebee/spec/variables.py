@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from ebee.btf import Btf
 from ebee.errors import SpecError
 from ebee.record import Record
 from ebee.spec.maps import MapSpec
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 
 class VariableSpec(Record):

@@ -82,7 +82,8 @@ def test_a_container_that_cannot_ever_get_the_capability_is_told_how_to_start() 
     assert texts(load_error(ProgType.SCHED_CLS, CONTAINER)) == (
         "load program hello: this process lacks CAP_BPF and CAP_NET_ADMIN, "
         "and kernel.unprivileged_bpf_disabled is 2 (EPERM)",
-        "the container was started without it: docker run --cap-add BPF --cap-add NET_ADMIN",
+        "sudo cannot give it here; a container gets it by docker run --cap-add BPF --cap-add NET_ADMIN, "
+        "a systemd unit by CapabilityBoundingSet=",
     )
 
 

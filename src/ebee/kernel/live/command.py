@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from typing import cast
 
 from ebee.abi.bpf import Command
 from ebee.abi.layout import Layout, Value
@@ -89,7 +88,8 @@ def is_filtered(number: int) -> bool | None:
 
 def number_of(values: dict[str, Value], name: str) -> int:
     """Return a number the kernel told, 0 where it is too old to tell it."""
-    return cast("int", values.get(name, 0))
+    value = values.get(name, 0)
+    return value if isinstance(value, int) else 0
 
 
 def unpacked(layout: Layout, attributes: bytearray) -> dict[str, Value]:

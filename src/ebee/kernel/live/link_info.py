@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from array import array
-from typing import cast
 
 from ebee.abi.bpf import (
     PERF_EVENT_EVENT,
@@ -128,4 +127,5 @@ def _readable(told: dict[str, Value], rooms: dict[str, Buffer], arrays: dict[str
 
 def numbers_of(details: Details, name: str) -> list[int]:
     """Return an array of a tail, such as the addresses of a kprobe_multi link, as numbers."""
-    return list(array("Q", cast("bytes", details.get(name, b""))))
+    value = details.get(name)
+    return list(array("Q", value)) if isinstance(value, bytes) else []

@@ -3,6 +3,8 @@
 Source: Documentation/userspace-api/netlink/intro.rst.
 """
 
+from __future__ import annotations
+
 import struct
 
 # The module `socket` wraps this one's numbers in enums, which takes 10 ms; a netlink socket needs
@@ -10,11 +12,11 @@ import struct
 from _socket import socket
 from collections.abc import Iterator
 from sys import byteorder
-from typing import NamedTuple
 
 from ebee.abi import netlink as abi
 from ebee.errors import KernelError
 from ebee.kernel.operations import Operation
+from ebee.record import NamedTuple
 
 AF_NETLINK = 16
 SOCK_RAW = 3
@@ -61,7 +63,7 @@ class Netlink:
         for option in (abi.NETLINK_EXT_ACK, abi.NETLINK_CAP_ACK):
             self._socket.setsockopt(SOL_NETLINK, option, 1)
 
-    def __enter__(self) -> "Netlink":
+    def __enter__(self) -> Netlink:
         return self
 
     def __exit__(self, *_: object) -> None:

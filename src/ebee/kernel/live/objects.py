@@ -5,14 +5,12 @@ from __future__ import annotations
 import errno as _errno
 import os
 from array import array
-from typing import cast
 
 from ebee.abi.bpf import Command
 from ebee.abi.layout import Layout, Value
 from ebee.abi.layouts import ATTR_GET_ID, ATTR_OBJ, ATTR_OBJ_GET_INFO, BTF_INFO, MAP_INFO, PROG_INFO
 from ebee.errors import GoneError, KernelError
 from ebee.kernel.live.command import bpf, bpf_explained, explained, number_of, unpacked
-from ebee.kernel.live.link_info import read_link_info
 from ebee.kernel.live.syscall import Buffer, address, buffer, c_string
 from ebee.kernel.operations import Operation
 from ebee.kernel.protocol import BtfInfo, LinkInfo, MapInfo, ObjectKind, ProgramInfo
@@ -157,6 +155,8 @@ class Objects:
 
     def link_info(self, fd: int) -> LinkInfo:
         """BPF_OBJ_GET_INFO_BY_FD."""
+        from ebee.kernel.live.link_info import read_link_info
+
         try:
             return read_link_info(fd)
         except OSError as error:
@@ -218,7 +218,13 @@ def _path(path: str) -> bytes:
 
 
 def _text(told: dict[str, Value], name: str) -> str:
-    return cast("str", told.get(name, ""))
+    value = told.get(name, "")
+    return value if isinstance(value, str) else ""
+
+
+def _bytes(told: dict[str, Value], name: str) -> bytes:
+    value = told.get(name, b"")
+    return value if isinstance(value, bytes) else b""
 
 
 def _info_raw(fd: int, layout: Layout, info: bytearray) -> dict[str, Value]:
@@ -290,7 +296,7 @@ def _program_record(told: dict[str, Value], arrays: dict[str, bytes], fd: int) -
         id=number_of(told, "id"),
         type=number_of(told, "type"),
         name=_text(told, "name"),
-        tag=cast("bytes", told.get("tag", bytes(8))),
+        tag=_bytes(told, "tag"),
         gpl_compatible=bool(number_of(told, "gpl_compatible")),
         load_time_ns=number_of(told, "load_time"),
         created_by_uid=number_of(told, "created_by_uid"),

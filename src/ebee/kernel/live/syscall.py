@@ -9,9 +9,15 @@ from __future__ import annotations
 import ctypes
 import errno as _errno
 from functools import cache
-from typing import Protocol
 
 from ebee.abi.arch import host
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Protocol
+else:
+    Protocol = object
+
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _syscall = _libc.syscall

@@ -3,12 +3,14 @@
 Pure: a log goes in, words come out. Nothing here asks a kernel.
 """
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 from ebee.asm import Instruction
 from ebee.loader.verifier.log import Report, read_log
 from ebee.loader.verifier.scene import Finding, Line, Place, Scene
+from ebee.record import NamedTuple
 from ebee.source import Diagnostic, Span
 
 __all__ = ["Explanation", "Line", "explain"]

@@ -16,8 +16,11 @@ Before Linux 6.9 the C lines have no ` @ file:line`. Linux 7.3 puts a longer tex
 Source: kernel/bpf/verifier.c, do_check(); kernel/bpf/log.c; kernel/bpf/diagnostics.c.
 """
 
+from __future__ import annotations
+
 import re
-from typing import NamedTuple
+
+from ebee.record import NamedTuple
 
 _TAIL_CHARACTERS = 1 << 20
 _LONGEST_LINE = 4000

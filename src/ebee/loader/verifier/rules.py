@@ -6,12 +6,14 @@ braces refers to the groups of its pattern.
 Source: the texts of kernel/bpf/verifier.c, Linux 5.10 to 6.18.
 """
 
+from __future__ import annotations
+
 import re
 from collections.abc import Callable
-from typing import NamedTuple
 
 from ebee.loader.verifier import bounds, calls, context, flow, null, packets, stack, words
 from ebee.loader.verifier.scene import Finding, Scene
+from ebee.record import NamedTuple
 
 Explain = Callable[[Scene, "re.Match[str]"], Finding]
 

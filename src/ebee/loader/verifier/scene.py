@@ -1,14 +1,16 @@
 """What the rules ask: C lines, names and registers at the place where the verifier stopped."""
 
+from __future__ import annotations
+
 import re
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 from ebee.asm import Instruction
 from ebee.loader.verifier import c_line
 from ebee.loader.verifier.log import Report, Step
 from ebee.loader.verifier.trace import Origin, follow
+from ebee.record import NamedTuple
 from ebee.source import Span
 
 _VALUE = r"=([^\s(=]*(?:\((?:[^()]|\([^()]*\))*\))?)"

@@ -1,10 +1,12 @@
 """Where a register's value came from: the path is followed back from where the verifier stopped."""
 
+from __future__ import annotations
+
 import re
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from ebee.loader.verifier.log import Step
+from ebee.record import NamedTuple
 
 _MOVE = re.compile(r"[rw](\d+) = (?:\([su]\d+\))?[rw](\d+)$")
 _LOAD = re.compile(r"[rw](\d+) = \*\([su]\d+ \*\)\(r(\d+) ([+-]\d+)\)$")

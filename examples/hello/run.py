@@ -20,7 +20,9 @@ def main() -> None:
         info = hello.info()
         print(f"loaded    {hello.name}: {hello.type.name}, id {info.id}, tag {info.tag.hex()}")
         print(f"          {info.xlated_bytes} bytes of eBPF became {info.jited_bytes} bytes of machine code")
-        with ebee.trace_pipe() as lines, hello.attach(f"xdp:{net.a}"):
+        lines = ebee.trace_pipe()
+        lines.read_available()  # what was printed before belongs to others
+        with lines, hello.attach(f"xdp:{net.a}"):
             print(f"attached  to {net.a}, one end of a cable; {PACKETS} packets go into the other, {net.b}")
             net.send(FRAME, count=PACKETS)
             while lines.wait(timeout_s=0.5):

@@ -16,6 +16,7 @@
     │   ├── NotSupportedError       this kernel has no such thing
     │   ├── AttachError             a program could not be attached
     │   └── MapError                a map operation failed
+    ├── MachineError                the userspace machine stopped a program; says where and why
     ├── GoneError                   used after it was closed, or vanished meanwhile
     ├── CommandError                the command line is wrong
     └── InternalError               a mistake of ebee's own
@@ -186,6 +187,33 @@ class AttachError(KernelError):
 
 class MapError(KernelError):
     """A map could not be made, read or written."""
+
+
+class MachineError(EbeeError):
+    """The userspace machine stopped a program, which did what it must not.
+
+    Attributes:
+        program: its name.
+        slot: the instruction at which it stopped.
+        diagnostic: the complaint with the user's line, where line info tells it.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        program: str = "",
+        slot: int = 0,
+        diagnostic: Diagnostic | None = None,
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.program = program
+        self.slot = slot
+        self.diagnostic = diagnostic
+
+    def details(self) -> str:
+        return super().details() if self.diagnostic is None else self.diagnostic.render()
 
 
 class GoneError(EbeeError):

@@ -1,0 +1,1 @@
+"""A small static check of a program before the userspace machine runs it."""

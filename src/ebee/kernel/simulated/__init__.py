@@ -1,0 +1,1 @@
+"""A kernel that answers from the userspace machine."""

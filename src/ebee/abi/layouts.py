@@ -516,6 +516,294 @@ SK_BUFF = Layout(
     ),
 )
 
+SOCK = Layout(
+    "bpf_sock",
+    80,
+    (
+        ("bound_dev_if", 0, "u32", 0),
+        ("family", 4, "u32", 0),
+        ("type", 8, "u32", 0),
+        ("protocol", 12, "u32", 0),
+        ("mark", 16, "u32", 0),
+        ("priority", 20, "u32", 0),
+        ("src_ip4", 24, "u32", 0),
+        ("src_ip6", 28, "u8[16]", 0),
+        ("src_port", 44, "u32", 0),
+        ("dst_port", 48, "u16", 0),
+        ("dst_ip4", 52, "u32", 0),
+        ("dst_ip6", 56, "u8[16]", 0),
+        ("state", 72, "u32", 0),
+        ("rx_queue_mapping", 76, "s32", 0),
+    ),
+)
+
+TCP_SOCK = Layout(
+    "bpf_tcp_sock",
+    112,
+    (
+        ("snd_cwnd", 0, "u32", 0),
+        ("srtt_us", 4, "u32", 0),
+        ("rtt_min", 8, "u32", 0),
+        ("snd_ssthresh", 12, "u32", 0),
+        ("rcv_nxt", 16, "u32", 0),
+        ("snd_nxt", 20, "u32", 0),
+        ("snd_una", 24, "u32", 0),
+        ("mss_cache", 28, "u32", 0),
+        ("ecn_flags", 32, "u32", 0),
+        ("rate_delivered", 36, "u32", 0),
+        ("rate_interval_us", 40, "u32", 0),
+        ("packets_out", 44, "u32", 0),
+        ("retrans_out", 48, "u32", 0),
+        ("total_retrans", 52, "u32", 0),
+        ("segs_in", 56, "u32", 0),
+        ("data_segs_in", 60, "u32", 0),
+        ("segs_out", 64, "u32", 0),
+        ("data_segs_out", 68, "u32", 0),
+        ("lost_out", 72, "u32", 0),
+        ("sacked_out", 76, "u32", 0),
+        ("bytes_received", 80, "u64", 0),
+        ("bytes_acked", 88, "u64", 0),
+        ("dsack_dups", 96, "u32", 0),
+        ("delivered", 100, "u32", 0),
+        ("delivered_ce", 104, "u32", 0),
+        ("icsk_retransmits", 108, "u32", 0),
+    ),
+)
+
+SOCK_TUPLE = Layout(
+    "bpf_sock_tuple",
+    36,
+    (
+        ("ipv4_saddr", 0, "u32", 0),
+        ("ipv4_daddr", 4, "u32", 0),
+        ("ipv4_sport", 8, "u16", 0),
+        ("ipv4_dport", 10, "u16", 0),
+        ("ipv6_saddr", 0, "u8[16]", 0),
+        ("ipv6_daddr", 16, "u8[16]", 0),
+        ("ipv6_sport", 32, "u16", 0),
+        ("ipv6_dport", 34, "u16", 0),
+    ),
+)
+
+SOCK_ADDR = Layout(
+    "bpf_sock_addr",
+    72,
+    (
+        ("user_family", 0, "u32", 0),
+        ("user_ip4", 4, "u32", 0),
+        ("user_ip6", 8, "u8[16]", 0),
+        ("user_port", 24, "u32", 0),
+        ("family", 28, "u32", 0),
+        ("type", 32, "u32", 0),
+        ("protocol", 36, "u32", 0),
+        ("msg_src_ip4", 40, "u32", 0),
+        ("msg_src_ip6", 44, "u8[16]", 0),
+        ("sk", 64, "u64", 0),
+    ),
+)
+
+SOCK_OPS = Layout(
+    "bpf_sock_ops",
+    224,
+    (
+        ("op", 0, "u32", 0),
+        ("args", 4, "u8[16]", 0),
+        ("reply", 4, "u32", 0),
+        ("replylong", 4, "u8[16]", 0),
+        ("family", 20, "u32", 0),
+        ("remote_ip4", 24, "u32", 0),
+        ("local_ip4", 28, "u32", 0),
+        ("remote_ip6", 32, "u8[16]", 0),
+        ("local_ip6", 48, "u8[16]", 0),
+        ("remote_port", 64, "u32", 0),
+        ("local_port", 68, "u32", 0),
+        ("is_fullsock", 72, "u32", 0),
+        ("snd_cwnd", 76, "u32", 0),
+        ("srtt_us", 80, "u32", 0),
+        ("bpf_sock_ops_cb_flags", 84, "u32", 0),
+        ("state", 88, "u32", 0),
+        ("rtt_min", 92, "u32", 0),
+        ("snd_ssthresh", 96, "u32", 0),
+        ("rcv_nxt", 100, "u32", 0),
+        ("snd_nxt", 104, "u32", 0),
+        ("snd_una", 108, "u32", 0),
+        ("mss_cache", 112, "u32", 0),
+        ("ecn_flags", 116, "u32", 0),
+        ("rate_delivered", 120, "u32", 0),
+        ("rate_interval_us", 124, "u32", 0),
+        ("packets_out", 128, "u32", 0),
+        ("retrans_out", 132, "u32", 0),
+        ("total_retrans", 136, "u32", 0),
+        ("segs_in", 140, "u32", 0),
+        ("data_segs_in", 144, "u32", 0),
+        ("segs_out", 148, "u32", 0),
+        ("data_segs_out", 152, "u32", 0),
+        ("lost_out", 156, "u32", 0),
+        ("sacked_out", 160, "u32", 0),
+        ("sk_txhash", 164, "u32", 0),
+        ("bytes_received", 168, "u64", 0),
+        ("bytes_acked", 176, "u64", 0),
+        ("sk", 184, "u64", 0),
+        ("skb_data", 192, "u64", 0),
+        ("skb_data_end", 200, "u64", 0),
+        ("skb_len", 208, "u32", 0),
+        ("skb_tcp_flags", 212, "u32", 0),
+        ("skb_hwtstamp", 216, "u64", 0),
+    ),
+)
+
+SK_MSG_MD = Layout(
+    "sk_msg_md",
+    80,
+    (
+        ("data", 0, "u64", 0),
+        ("data_end", 8, "u64", 0),
+        ("family", 16, "u32", 0),
+        ("remote_ip4", 20, "u32", 0),
+        ("local_ip4", 24, "u32", 0),
+        ("remote_ip6", 28, "u8[16]", 0),
+        ("local_ip6", 44, "u8[16]", 0),
+        ("remote_port", 60, "u32", 0),
+        ("local_port", 64, "u32", 0),
+        ("size", 68, "u32", 0),
+        ("sk", 72, "u64", 0),
+    ),
+)
+
+SK_REUSEPORT_MD = Layout(
+    "sk_reuseport_md",
+    56,
+    (
+        ("data", 0, "u64", 0),
+        ("data_end", 8, "u64", 0),
+        ("len", 16, "u32", 0),
+        ("eth_protocol", 20, "u32", 0),
+        ("ip_protocol", 24, "u32", 0),
+        ("bind_inany", 28, "u32", 0),
+        ("hash", 32, "u32", 0),
+        ("sk", 40, "u64", 0),
+        ("migrating_sk", 48, "u64", 0),
+    ),
+)
+
+SK_LOOKUP = Layout(
+    "bpf_sk_lookup",
+    72,
+    (
+        ("sk", 0, "u64", 0),
+        ("cookie", 0, "u64", 0),
+        ("family", 8, "u32", 0),
+        ("protocol", 12, "u32", 0),
+        ("remote_ip4", 16, "u32", 0),
+        ("remote_ip6", 20, "u8[16]", 0),
+        ("remote_port", 36, "u16", 0),
+        ("local_ip4", 40, "u32", 0),
+        ("local_ip6", 44, "u8[16]", 0),
+        ("local_port", 60, "u32", 0),
+        ("ingress_ifindex", 64, "u32", 0),
+    ),
+)
+
+SYSCTL = Layout(
+    "bpf_sysctl",
+    8,
+    (
+        ("write", 0, "u32", 0),
+        ("file_pos", 4, "u32", 0),
+    ),
+)
+
+SOCKOPT = Layout(
+    "bpf_sockopt",
+    40,
+    (
+        ("sk", 0, "u64", 0),
+        ("optval", 8, "u64", 0),
+        ("optval_end", 16, "u64", 0),
+        ("level", 24, "s32", 0),
+        ("optname", 28, "s32", 0),
+        ("optlen", 32, "s32", 0),
+        ("retval", 36, "s32", 0),
+    ),
+)
+
+CGROUP_DEV_CTX = Layout(
+    "bpf_cgroup_dev_ctx",
+    12,
+    (
+        ("access_type", 0, "u32", 0),
+        ("major", 4, "u32", 0),
+        ("minor", 8, "u32", 0),
+    ),
+)
+
+FLOW_KEYS = Layout(
+    "bpf_flow_keys",
+    56,
+    (
+        ("nhoff", 0, "u16", 0),
+        ("thoff", 2, "u16", 0),
+        ("addr_proto", 4, "u16", 0),
+        ("is_frag", 6, "u8", 0),
+        ("is_first_frag", 7, "u8", 0),
+        ("is_encap", 8, "u8", 0),
+        ("ip_proto", 9, "u8", 0),
+        ("n_proto", 10, "u16", 0),
+        ("sport", 12, "u16", 0),
+        ("dport", 14, "u16", 0),
+        ("ipv4_src", 16, "u32", 0),
+        ("ipv4_dst", 20, "u32", 0),
+        ("ipv6_src", 16, "u8[16]", 0),
+        ("ipv6_dst", 32, "u8[16]", 0),
+        ("flags", 48, "u32", 0),
+        ("flow_label", 52, "u32", 0),
+    ),
+)
+
+FIB_LOOKUP = Layout(
+    "bpf_fib_lookup",
+    64,
+    (
+        ("family", 0, "u8", 0),
+        ("l4_protocol", 1, "u8", 0),
+        ("sport", 2, "u16", 0),
+        ("dport", 4, "u16", 0),
+        ("tot_len", 6, "u16", 0),
+        ("mtu_result", 6, "u16", 0),
+        ("ifindex", 8, "u32", 0),
+        ("tos", 12, "u8", 0),
+        ("flowinfo", 12, "u32", 0),
+        ("rt_metric", 12, "u32", 0),
+        ("ipv4_src", 16, "u32", 0),
+        ("ipv6_src", 16, "u8[16]", 0),
+        ("ipv4_dst", 32, "u32", 0),
+        ("ipv6_dst", 32, "u8[16]", 0),
+        ("h_vlan_proto", 48, "u16", 0),
+        ("h_vlan_TCI", 50, "u16", 0),
+        ("tbid", 48, "u32", 0),
+        ("mark", 52, "u32", 0),
+        ("smac", 52, "u8[6]", 0),
+        ("dmac", 58, "u8[6]", 0),
+    ),
+)
+
+TUNNEL_KEY = Layout(
+    "bpf_tunnel_key",
+    44,
+    (
+        ("tunnel_id", 0, "u32", 0),
+        ("remote_ipv4", 4, "u32", 0),
+        ("remote_ipv6", 4, "u8[16]", 0),
+        ("tunnel_tos", 20, "u8", 0),
+        ("tunnel_ttl", 21, "u8", 0),
+        ("tunnel_ext", 22, "u16", 0),
+        ("tunnel_flags", 22, "u16", 0),
+        ("tunnel_label", 24, "u32", 0),
+        ("local_ipv4", 28, "u32", 0),
+        ("local_ipv6", 28, "u8[16]", 0),
+    ),
+)
+
 PERF_EVENT_ATTR = Layout(
     "perf_event_attr",
     144,

@@ -138,6 +138,12 @@ class KernelError(EbeeError, OSError):
         EbeeError.__init__(self, message, hint=hint)
         self.errno = errno
 
+    def about(self, handle: str, name: str) -> KernelError:
+        """Return this error with a name in place of `handle (fd 3)`, which is all that the door knows."""
+        self.message = self.message.replace(handle, name, 1)
+        self.args = (self.message,)
+        return self
+
     @property
     def errno_name(self) -> str:
         """The symbol of the error number, such as `EPERM`; the number itself where it has none."""

@@ -138,7 +138,7 @@ def test_autoattach_pins_links_where_sections_say_the_place(
     assert link["pinned"] == ["/sys/fs/bpf/dir/first"]
     refused(
         sandbox.ebee("link", "detach", "id", str(link["id"])),
-        "error: detach link (fd 3): links of this kind cannot be detached by force (EOPNOTSUPP)\n"
+        f"error: detach link id {link['id']}: links of this kind cannot be detached by force (EOPNOTSUPP)\n"
         "hint: close its descriptor, or remove its pin\n",
     )
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from ebee.errors import MapError
+from ebee.errors import KernelError, MapError, NotSupportedError
 from ebee.kernel.live import LiveKernel
 from ebee.loader import LoadedObject, load
 from ebee.sessions.c import trace_pipe
@@ -103,6 +103,32 @@ def test_a_program_runs_on_a_packet_that_is_given(loaded: LoadedObject) -> None:
     assert loaded.programs["counter"].test_run(bytes(64), repeat=3).return_value == 2
     assert value(loaded, "seen") == 3
     assert dict(loaded.maps["events"]) == {1: {"pid": 3, "comm": "hello"}}
+
+
+def test_a_program_that_cannot_be_tried_says_so_by_its_name(loaded: LoadedObject) -> None:
+    """A raw tracepoint takes a context and no packet; a typed one cannot be tried at all."""
+    with pytest.raises(KernelError) as caught:
+        loaded.programs["raw"].test_run(bytes(14))
+    assert caught.value.details() == (
+        "run raw on 14 bytes: the kernel does not take this packet, context or repeat for this type of "
+        "program (EINVAL)\n"
+        "hint: raw tracepoints are run on a context of up to 12 numbers of 64 bits, and no packet"
+    )
+    with pytest.raises(NotSupportedError) as caught:
+        loaded.programs["typed"].test_run(bytes(14))
+    assert str(caught.value) == (
+        "run typed on 14 bytes: programs at tp_btf:sched_process_exec cannot be tried (EFAULT)"
+    )
+
+
+def test_a_link_that_cannot_be_detached_is_named(loaded: LoadedObject) -> None:
+    """Its descriptor's number tells nobody anything."""
+    with loaded.programs["raw"].attach() as link, pytest.raises(KernelError) as caught:
+        link.detach()
+    assert caught.value.details() == (
+        "detach raw from raw_tp:sched_process_exec: links of this kind cannot be detached by force "
+        "(EOPNOTSUPP)\nhint: close its descriptor, or remove its pin"
+    )
 
 
 def test_a_variable_is_written_while_the_program_is_loaded(loaded: LoadedObject) -> None:

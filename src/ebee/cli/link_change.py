@@ -6,6 +6,7 @@ from contextlib import ExitStack
 
 from ebee.cli.call import Answer, Call, nothing
 from ebee.cli.selectors import take_selector
+from ebee.errors import KernelError
 from ebee.kernel.protocol import ObjectKind
 
 
@@ -17,7 +18,10 @@ def main(call: Call) -> Answer:
     with ExitStack() as resources:
         fd = selector.open_one(kernel, resources, call.words)
         if path is None:
-            kernel.link_detach(fd)
+            try:
+                kernel.link_detach(fd)
+            except KernelError as error:
+                raise error.about(f"link (fd {fd})", str(selector)) from None
         else:
             from ebee.pins import pin
 

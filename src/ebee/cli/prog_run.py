@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from ebee.cli.call import Answer, Call
 from ebee.cli.selectors import take_selector
 from ebee.cli.words import Words
-from ebee.errors import SpecError
+from ebee.errors import KernelError, SpecError
 from ebee.kernel.protocol import ObjectKind, RunAnswer, RunRequest
 from ebee.record import NamedTuple
 
@@ -39,7 +39,10 @@ def main(call: Call) -> Answer:
     kernel = call.kernel()
     with ExitStack() as resources:
         fd = selector.open_one(kernel, resources, call.words)
-        ran = kernel.program_test_run(_request(fd, wish))
+        try:
+            ran = kernel.program_test_run(_request(fd, wish))
+        except KernelError as error:
+            raise error.about(f"program (fd {fd})", str(selector)) from None
     shown = _written(ran, wish)
     data = {key: list(part) for key, part in shown.items()}
     return Answer(

@@ -39,6 +39,9 @@ class Selector:
     def __init__(self, kind: ObjectKind, key: str, word: str, number: int) -> None:
         self.kind, self.key, self.word, self.number = kind, key, word, number
 
+    def __str__(self) -> str:
+        return f"{self.kind.value} {self.key} {self.word}"
+
     def open_all(self, kernel: Kernel, resources: ExitStack) -> list[int]:
         """Return a descriptor of each object that is meant; at least one.
 

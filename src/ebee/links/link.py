@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ebee.abi.bpf import AttachType, ProgType
-from ebee.errors import GoneError
+from ebee.errors import GoneError, KernelError
 from ebee.kernel.protocol import Kernel, LinkInfo
 from ebee.record import NamedTuple
 from ebee.spec import AttachPoint
@@ -104,7 +104,10 @@ class Link:
         Kernel: BPF_LINK_DETACH, since 5.9, for links on interfaces, cgroups and namespaces.
         """
         if self._fd is not None and self._open:
-            self._kernel.link_detach(self._fd)
+            try:
+                self._kernel.link_detach(self._fd)
+            except KernelError as error:
+                raise error.about(f"link (fd {self._fd})", f"{self.program} from {self.point}") from None
         self.close()
 
     def __enter__(self) -> Link:

@@ -8,7 +8,7 @@ from sys import byteorder
 
 from ebee.abi.bpf import MapType
 from ebee.btf import Btf
-from ebee.errors import GoneError, MapError, SpecError
+from ebee.errors import GoneError, KernelError, MapError, SpecError
 from ebee.host.cpus import possible_cpu_count
 from ebee.kernel.protocol import Kernel, MapCreate, MapInfo
 from ebee.spec import MapSpec
@@ -153,7 +153,10 @@ class Map(MutableMapping["Any", "Any"]):
         Kernel: BPF_MAP_LOOKUP_ELEM.
         """
         self._check_key(key)
-        return self._kernel.map_lookup(self.fd, key, self.value_room_bytes, flags)
+        try:
+            return self._kernel.map_lookup(self.fd, key, self.value_room_bytes, flags)
+        except KernelError as error:
+            raise self._named(error) from None
 
     def update_elem(self, key: bytes, value: bytes, *, flags: int = 0) -> None:
         """Store a value under a key, both as bytes.
@@ -171,22 +174,34 @@ class Map(MutableMapping["Any", "Any"]):
             raise MapError(
                 f"map {self.name}: a value of {len(value)} bytes, expected {self.value_room_bytes}"
             )
-        self._kernel.map_update(self.fd, key, value, flags)
+        try:
+            self._kernel.map_update(self.fd, key, value, flags)
+        except KernelError as error:
+            raise self._named(error) from None
 
     def delete_elem(self, key: bytes) -> bool:
         """Remove a key; return whether it was there. Kernel: BPF_MAP_DELETE_ELEM."""
         self._check_key(key)
-        return self._kernel.map_delete(self.fd, key)
+        try:
+            return self._kernel.map_delete(self.fd, key)
+        except KernelError as error:
+            raise self._named(error) from None
 
     def keys_as_bytes(self) -> Iterator[bytes]:
         """Go through the keys as they are stored.
 
         A hash changed meanwhile may give a key twice or start again; each key that stays is seen.
         """
-        key = self._kernel.map_next_key(self.fd, None, self.spec.key_size_bytes)
+        key = self._next_key(None)
         while key is not None:
             yield key
-            key = self._kernel.map_next_key(self.fd, key, self.spec.key_size_bytes)
+            key = self._next_key(key)
+
+    def _next_key(self, key: bytes | None) -> bytes | None:
+        try:
+            return self._kernel.map_next_key(self.fd, key, self.spec.key_size_bytes)
+        except KernelError as error:
+            raise self._named(error) from None
 
     def memory(self) -> memoryview:
         """Return the map's values as shared memory; writing is seen by programs at once.
@@ -196,8 +211,14 @@ class Map(MutableMapping["Any", "Any"]):
         """
         if self._memory is None:
             length_bytes = self._stride_bytes * self.spec.max_entries
-            self._memory = self._kernel.map_memory(self.fd, length_bytes, writable=not self.spec.frozen)
+            try:
+                self._memory = self._kernel.map_memory(self.fd, length_bytes, writable=not self.spec.frozen)
+            except KernelError as error:
+                raise self._named(error) from None
         return self._memory
+
+    def _named(self, error: KernelError) -> KernelError:
+        return error.about(f"map (fd {self.fd})", f"map {self.name}")
 
     def _check_key(self, key: bytes) -> None:
         if len(key) != self.spec.key_size_bytes:

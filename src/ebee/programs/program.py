@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ebee.abi.bpf import AttachType, ProgType
-from ebee.errors import GoneError, SpecError
+from ebee.errors import GoneError, KernelError, NotSupportedError, SpecError
 from ebee.kernel.protocol import Kernel, ProgramInfo, RunRequest
 from ebee.links import Link, ProgramHandle, attach
 from ebee.record import NamedTuple
@@ -126,17 +126,31 @@ class Program:
         Kernel: BPF_PROG_TEST_RUN, since 4.12.
         """
         room_bytes = len(data) + 256 if data_out_bytes is None and data else data_out_bytes or 0
-        answer = self._kernel.program_test_run(
-            RunRequest(
-                program_fd=self.fd,
-                data=data,
-                context=context,
-                data_out_bytes=room_bytes,
-                context_out_bytes=len(context),
-                repeat=repeat,
-            )
+        request = RunRequest(
+            program_fd=self.fd,
+            data=data,
+            context=context,
+            data_out_bytes=room_bytes,
+            context_out_bytes=len(context),
+            repeat=repeat,
         )
-        return RunResult(*answer)
+        try:
+            return RunResult(*self._kernel.program_test_run(request))
+        except KernelError as error:
+            raise self._not_run(error) from None
+
+    def _not_run(self, error: KernelError) -> KernelError:
+        """Return the error of a test run with this program's name, and what its type takes."""
+        from errno import EFAULT
+
+        error = error.about(f"program (fd {self.fd})", self.name)
+        if self.type is ProgType.TRACING and error.errno == EFAULT:
+            tried = error.message.partition(": ")[0]
+            where = self.auto_attach or self.type.name
+            return NotSupportedError(f"{tried}: programs at {where} cannot be tried (EFAULT)", errno=EFAULT)
+        if self.type in (ProgType.RAW_TRACEPOINT, ProgType.RAW_TRACEPOINT_WRITABLE):
+            error.hint = "raw tracepoints are run on a context of up to 12 numbers of 64 bits, and no packet"
+        return error
 
     def pin(self, path: str) -> None:
         """Give it a name in bpffs, by which it outlives this process.

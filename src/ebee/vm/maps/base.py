@@ -5,12 +5,22 @@ from __future__ import annotations
 import errno
 from collections.abc import Iterator
 
-from ebee.abi.bpf import MapType
+from ebee.abi.bpf import F_LOCK, F_RDONLY, F_RDONLY_PROG, F_WRONLY, F_WRONLY_PROG, MapType
 from ebee.record import NamedTuple
 from ebee.vm.faults import Refusal
-from ebee.vm.memory import Memory, Region
+from ebee.vm.memory import ELEMENT_BITS, OFFSET_BITS, Memory, Region
 
 BPF_ANY, BPF_NOEXIST, BPF_EXIST = 0, 1, 2
+
+ENOTSUPP = 524
+"""The kernel's own errno for what it does not support; user space has no name for it."""
+
+ACCESS_FLAGS = F_RDONLY | F_WRONLY | F_RDONLY_PROG | F_WRONLY_PROG
+LARGEST_PER_CPU_BYTES = 32 << 10
+"""The kernel's allocator of per-CPU memory gives no larger piece (PCPU_MIN_UNIT_SIZE)."""
+MOST_VALUES = 1 << ELEMENT_BITS
+LARGEST_VALUE_BYTES = 1 << (OFFSET_BITS - 1)
+"""What addresses of the machine leave room for."""
 
 
 class MapSetup(NamedTuple):
@@ -18,6 +28,8 @@ class MapSetup(NamedTuple):
 
     Attributes:
         flags, extra: as the kernel takes them (map_flags, map_extra).
+        has_spin_lock: the value's BTF has a struct bpf_spin_lock: updates and look-ups may have
+            BPF_F_LOCK.
     """
 
     type: MapType
@@ -27,6 +39,7 @@ class MapSetup(NamedTuple):
     max_entries: int
     flags: int = 0
     extra: int = 0
+    has_spin_lock: bool = False
 
 
 class VmMap:
@@ -36,6 +49,7 @@ class VmMap:
     map's value is, to user space, the values of all CPUs one after the other, each rounded up to 8 bytes.
 
     Attributes:
+        setup: what it was made from; the kernel rounds some numbers, and then these are the rounded ones.
         index: its number on this machine, which addresses in the MAPS region carry.
         id: what the simulated kernel calls it.
         values: the region that its values lie in; None for maps whose values no program points at.
@@ -76,6 +90,13 @@ class VmMap:
         """Return the next value and leave it; for a bloom filter ask whether `value` may be there."""
         raise Refusal(errno.EOPNOTSUPP)
 
+    def each(self, cpu: int = 0) -> Iterator[tuple[bytes, int]]:
+        """Yield every key with the address of its value, as bpf_for_each_map_elem shows them.
+
+        The key that was yielded last may be removed meanwhile.
+        """
+        raise Refusal(errno.EINVAL)
+
     # -- for user space --------------------------------------------------------------------------
     def read(self, key: bytes, flags: int = 0) -> bytes | None:
         """Return a key's value as BPF_MAP_LOOKUP_ELEM does; None where it is not there."""
@@ -86,8 +107,13 @@ class VmMap:
         raise Refusal(errno.EOPNOTSUPP)
 
     def remove(self, key: bytes) -> None:
-        """Remove a key as BPF_MAP_DELETE_ELEM does."""
+        """Remove a key as BPF_MAP_DELETE_ELEM does; ENOENT where it is not there."""
+        self.check_remove(key)
         self.delete(key)
+
+    def take(self, key: bytes, flags: int = 0) -> bytes | None:
+        """Return a value and remove it as BPF_MAP_LOOKUP_AND_DELETE_ELEM does; None where it is not there."""
+        raise Refusal(ENOTSUPP)
 
     def next_key(self, key: bytes | None) -> bytes | None:
         """Return the key after another, the first for None or one that is gone; None past the last."""
@@ -109,3 +135,120 @@ class VmMap:
         if self.values is not None:
             self.memory.remove(self.values)
             self.values = None
+
+    # -- checks that types share -----------------------------------------------------------------
+    def check_read(self, key: bytes, flags: int) -> None:
+        """Refuse a look-up by user space that the kernel refuses whatever the type."""
+        if flags & ~F_LOCK:
+            raise Refusal(errno.EINVAL, "a look-up has no flag but BPF_F_LOCK")
+        if self.setup.flags & F_WRONLY:
+            raise Refusal(errno.EPERM, "the map was made with BPF_F_WRONLY")
+        self._check_lock(flags)
+        self._check_key(key)
+
+    def check_write(self, key: bytes, value: bytes, flags: int) -> None:
+        """Refuse an update by user space that the kernel refuses whatever the type."""
+        self.check_writable()
+        self._check_lock(flags)
+        self._check_key(key)
+        if len(value) != (expected := self.user_value_bytes):
+            raise Refusal(errno.EINVAL, f"the value has {len(value)} bytes, expected {expected}")
+
+    def check_remove(self, key: bytes) -> None:
+        """Refuse a removal by user space that the kernel refuses whatever the type."""
+        self.check_writable()
+        self._check_key(key)
+
+    def check_take(self, key: bytes, flags: int) -> None:
+        """Refuse a look-up with removal by user space that the kernel refuses whatever the type."""
+        if flags & ~F_LOCK:
+            raise Refusal(errno.EINVAL, "a look-up has no flag but BPF_F_LOCK")
+        if self.setup.flags & F_WRONLY:
+            raise Refusal(errno.EPERM, "the map was made with BPF_F_WRONLY")
+        self.check_writable()
+        self._check_lock(flags)
+        self._check_key(key)
+
+    def check_next(self, key: bytes | None) -> None:
+        """Refuse a question for the next key that the kernel refuses whatever the type."""
+        if self.setup.flags & F_WRONLY:
+            raise Refusal(errno.EPERM, "the map was made with BPF_F_WRONLY")
+        if key is not None:
+            self._check_key(key)
+
+    def check_writable(self) -> None:
+        """Refuse user space to write where it may not."""
+        if self.frozen:
+            raise Refusal(errno.EPERM, "the map is frozen")
+        if self.setup.flags & F_RDONLY:
+            raise Refusal(errno.EPERM, "the map was made with BPF_F_RDONLY")
+
+    def check_update_flags(self, flags: int) -> int:
+        """Return BPF_ANY, BPF_NOEXIST or BPF_EXIST; EINVAL for what updates have not."""
+        how = flags & ~F_LOCK
+        if how > BPF_EXIST:
+            raise Refusal(errno.EINVAL, "an update is BPF_ANY, BPF_NOEXIST or BPF_EXIST")
+        self._check_lock(flags)
+        return how
+
+    @property
+    def user_value_bytes(self) -> int:
+        """How long a value is to user space."""
+        return user_value_bytes(self.setup, self.cpus)
+
+    def _check_lock(self, flags: int) -> None:
+        if flags & F_LOCK and not self.setup.has_spin_lock:
+            raise Refusal(errno.EINVAL, "BPF_F_LOCK is for values with a struct bpf_spin_lock")
+
+    def _check_key(self, key: bytes) -> None:
+        if len(key) != self.setup.key_size_bytes:
+            raise Refusal(errno.EINVAL, f"the key has {len(key)} bytes, expected {self.setup.key_size_bytes}")
+
+
+_PER_CPU = (
+    MapType.PERCPU_HASH,
+    MapType.LRU_PERCPU_HASH,
+    MapType.PERCPU_ARRAY,
+    MapType.PERCPU_CGROUP_STORAGE,
+)
+
+
+def user_value_bytes(setup: MapSetup, cpus: int) -> int:
+    """Return how long a map's value is to user space: of all CPUs for per-CPU types."""
+    return rounded(setup.value_size_bytes) * cpus if setup.type in _PER_CPU else setup.value_size_bytes
+
+
+def rounded(size_bytes: int) -> int:
+    """Return a size rounded up to 8 bytes."""
+    return (size_bytes + 7) & ~7
+
+
+def check_flags(setup: MapSetup, known: int) -> None:
+    """Refuse flags that a type of map does not have, and those that exclude each other."""
+    if unknown := setup.flags & ~known:
+        raise Refusal(errno.EINVAL, f"flags {unknown:#x} are none of this type's")
+    for both in (F_RDONLY | F_WRONLY, F_RDONLY_PROG | F_WRONLY_PROG):
+        if setup.flags & both == both:
+            raise Refusal(errno.EINVAL, "a map that may only be read and only be written")
+
+
+def make_values(owner: VmMap, elements: int, *, stride_bytes: int = 0) -> Region:
+    """Return the region of a map's values.
+
+    Raises:
+        Refusal: addresses of the machine have no room for so many, or such large ones (ENOMEM).
+    """
+    setup = owner.setup
+    if elements > MOST_VALUES:
+        raise Refusal(
+            errno.ENOMEM, f"{elements} values, and the userspace machine has room for {MOST_VALUES} in a map"
+        )
+    if setup.value_size_bytes > LARGEST_VALUE_BYTES:
+        raise Refusal(errno.ENOMEM, f"values of more than {LARGEST_VALUE_BYTES >> 20} MiB")
+    return owner.memory.add(
+        f"map '{setup.name}'",
+        setup.value_size_bytes,
+        elements=elements,
+        writable=not setup.flags & F_RDONLY_PROG,
+        stride_bytes=stride_bytes,
+    )

@@ -34,7 +34,10 @@ class Task(Record):
     Attributes:
         pid, tgid: the thread's and the process's id, as the kernel calls them.
         comm: at most 15 bytes.
+        cgroup_id: of its cgroup; `ancestors` are the ids of all above it and its own, from the root on.
         start_ns: when it began, boot clock.
+        kernel_stack, user_stack: the addresses that stack helpers find, innermost first.
+        address: of its struct task_struct; what is there is in `Memory.kernel`, where it was put.
     """
 
     pid: int = 4242
@@ -46,6 +49,9 @@ class Task(Record):
     cgroup_id: int = 1
     ancestors: tuple[int, ...] = (1,)
     start_ns: int = 0
+    kernel_stack: tuple[int, ...] = ()
+    user_stack: tuple[int, ...] = ()
+    address: int = 0xFFFF_8881_0000_0000
 
 
 class Machine:
@@ -61,6 +67,7 @@ class Machine:
         clock_ns: gives the monotonic time; settable, so that runs can be repeated.
         random: what bpf_get_prandom_u32 draws from; seed it to repeat a run.
         print_line: is given each finished line of bpf_printk, without the task and time in front.
+        slots: what helpers keep from one run to the next, each under its own name.
     """
 
     def __init__(self, arena: Arena | None = None, *, cpus: int = 2) -> None:
@@ -72,6 +79,7 @@ class Machine:
         self.clock_ns: Callable[[], int] = time.monotonic_ns
         self.random = random.Random()
         self.print_line: Callable[[str], None] = lambda _: None
+        self.slots: dict[str, object] = {}
         self.stack = self.memory.add("the stack", STACK_BYTES, elements=MOST_FRAMES, number=STACK)
         self.memory.add_opaque("a map", MAPS)
         self.memory.add_opaque("a function", CODE)
@@ -89,11 +97,13 @@ class Context(Record):
         region: the context's memory, region CONTEXT while the program runs.
         packet: the packet, for programs that have one.
         event: whatever else helpers of this type of program look at.
+        others: more memory that it points at, such as its socket.
     """
 
     region: Region
     packet: Packet | None = None
     event: object = None
+    others: tuple[Region, ...] = ()
 
 
 class Outcome(NamedTuple):

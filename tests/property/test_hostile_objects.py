@@ -64,7 +64,7 @@ def _kernel_types() -> Btf:
 def _small_kernel() -> Iterator[None]:
     types = _kernel_types()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("ebee.loader.objects.kernel_types", lambda: types)
+        patch.setattr(FakeKernel, "types", lambda _: types)
         yield
 
 

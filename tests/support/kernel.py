@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from ebee.abi.bpf import AttachType, LinkType
 from ebee.errors import KernelError, MapError
+from ebee.kernel.host_facts import HostFacts
+from ebee.kernel.live import LiveKernel
 from ebee.kernel.protocol import (
     AttachedProgram,
     BtfInfo,
@@ -21,13 +24,14 @@ from ebee.kernel.protocol import (
     RunAnswer,
     RunRequest,
     TcFilter,
+    TraceSource,
     XdpState,
 )
 
 FIRST_FD = 1000
 
 
-class FakeKernel:
+class FakeKernel(HostFacts):
     """A kernel in which nothing runs.
 
     Attributes:
@@ -135,6 +139,18 @@ class FakeKernel:
         self._note("open_pin", path)
         return self._make(f"pin {path}")
 
+    def unpin(self, path: str) -> None:
+        os.unlink(path)
+
+    def is_pinned(self, path: str) -> bool:
+        return os.path.lexists(path)
+
+    def pin_folder(self, folder: str) -> str | None:
+        return LiveKernel().pin_folder(folder)
+
+    def pin_names(self, folder: str) -> list[str]:
+        return os.listdir(folder)
+
     def kind_of(self, fd: int) -> ObjectKind:
         self._note("kind_of", self.open[fd])
         return ObjectKind.PROGRAM
@@ -177,6 +193,10 @@ class FakeKernel:
     def socket_attach(self, socket_fd: int, program_fd: int | None) -> None:
         self._note("socket_attach", socket_fd, program_fd)
 
+    def packet_socket(self, device: str, program_fd: int) -> int:
+        self._note("packet_socket", device, program_fd)
+        return self._make("socket")
+
     def net_devices(self) -> list[NetDevice]:
         return self.devices
 
@@ -200,6 +220,12 @@ class FakeKernel:
 
     def iterator_create(self, link_fd: int) -> int:
         raise AssertionError("iterator_create was asked")
+
+    def open_trace_pipe(self) -> TraceSource:
+        raise AssertionError("open_trace_pipe was asked")
+
+    def pinned_paths(self) -> list[str]:
+        raise AssertionError("pinned_paths was asked")
 
     def tc_filters(self, ifindex: int) -> list[TcFilter]:
         raise AssertionError("tc_filters was asked")

@@ -7,15 +7,12 @@ Source: Documentation/trace/ftrace.rst, "trace_pipe".
 
 from __future__ import annotations
 
-import os
 import select
 from collections.abc import AsyncIterator, Callable, Iterator
 
-from ebee.errors import GoneError, KernelError
-from ebee.kernel.protocol import Kernel
+from ebee.errors import GoneError
+from ebee.kernel.protocol import Kernel, TraceSource
 from ebee.record import NamedTuple
-
-_CHUNK_BYTES = 1 << 16
 
 # `task-pid     [cpu] flags timestamp: bpf_trace_printk: message`. The task's name takes 16 columns and
 # may hold spaces, dashes and brackets. With the option record-tgid the thread group's id, or dashes,
@@ -62,14 +59,13 @@ class TracePipe:
     It waits for lines for ever; `read_available` does not wait.
 
     Args:
-        path: the file `trace_pipe` in tracefs.
+        source: the pipe's bytes, as a kernel gives them; it is closed with this.
     """
 
-    _fd: int | None = None
+    _source: TraceSource | None = None
 
-    def __init__(self, path: str) -> None:
-        self.path = path
-        self._fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    def __init__(self, source: TraceSource) -> None:
+        self._source = source
         self._rest = b""
         self._waiting: list[Callable[[], None]] = []
 
@@ -80,17 +76,17 @@ class TracePipe:
         Raises:
             GoneError: it was closed.
         """
-        if self._fd is None:
+        return self._open.fd
+
+    @property
+    def _open(self) -> TraceSource:
+        if self._source is None:
             raise GoneError("trace pipe: used after it was closed")
-        return self._fd
+        return self._source
 
     def read_available(self) -> list[TraceLine]:
         """Return the lines that are there now, without waiting."""
-        try:
-            data = os.read(self.fd, _CHUNK_BYTES)
-        except BlockingIOError:
-            return []
-        *lines, self._rest = (self._rest + data).split(b"\n")
+        *lines, self._rest = (self._rest + self._open.read()).split(b"\n")
         return [parse_line(line.decode("utf-8", "replace")) for line in lines]
 
     def wait(self, timeout_s: float | None = None) -> bool:
@@ -100,16 +96,16 @@ class TracePipe:
         return bool(poller.poll(None if timeout_s is None else max(0, timeout_s) * 1000))
 
     def __iter__(self) -> Iterator[TraceLine]:
-        while self._fd is not None:
+        while self._source is not None:
             self.wait()
             yield from self.read_available()
 
     async def __aiter__(self) -> AsyncIterator[TraceLine]:
-        while self._fd is not None:
+        while self._source is not None:
             for line in self.read_available():
                 yield line
-            if self._fd is not None:
-                await self._readable(self._fd)
+            if self._source is not None:
+                await self._readable(self._source.fd)
 
     async def _readable(self, fd: int) -> None:
         """Wait until lines are there or the pipe is closed."""
@@ -135,11 +131,11 @@ class TracePipe:
 
     def close(self) -> None:
         """Stop reading; whoever iterates ends. Closing twice does nothing."""
-        if self._fd is not None:
+        if self._source is not None:
             while self._waiting:
                 self._waiting.pop()()
-            os.close(self._fd)
-            self._fd = None
+            self._source.close()
+            self._source = None
 
     def __del__(self) -> None:
         # A loop over a pipe that nobody named leaves nobody to close it, and it has one reader.
@@ -178,20 +174,4 @@ def open_trace_pipe(kernel: Kernel) -> TracePipe:
         NotPermittedError: reading it needs root.
         NotSupportedError: this kernel has no tracefs.
     """
-    from ebee.host.tracefs import trace_pipe_path
-
-    path = trace_pipe_path(kernel)
-    try:
-        return TracePipe(path)
-    except OSError as error:
-        from errno import EBUSY
-
-        from ebee.kernel.errors import explain
-
-        if error.errno == EBUSY:
-            raise KernelError(
-                f"open {path}: it is being read already (EBUSY)",
-                errno=EBUSY,
-                hint=f"the trace pipe has one reader at a time; see which it is: fuser {path}",
-            ) from None
-        raise explain(error.errno or 0, f"open {path}") from None
+    return TracePipe(kernel.open_trace_pipe())

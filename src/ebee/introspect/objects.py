@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 
 from ebee.errors import GoneError, KernelError
@@ -34,23 +33,13 @@ def each(kernel: Kernel, kind: ObjectKind) -> Iterator[int]:
 
 
 def pins(kernel: Kernel, kind: ObjectKind) -> Pins:
-    """Return the paths in all bpffs of this mount namespace under which objects are pinned, by id."""
-    from ebee.host.mounts import mounts
-
+    """Return the paths in all bpffs that can be seen under which objects are pinned, by id."""
     found: Pins = {}
-    for folder in dict.fromkeys(mount.path for mount in mounts() if mount.type == "bpf"):
-        for path in _files(folder):
-            object_id = _pinned_id(kernel, path, kind)
-            if object_id is not None:
-                found.setdefault(object_id, []).append(path)
+    for path in kernel.pinned_paths():
+        object_id = _pinned_id(kernel, path, kind)
+        if object_id is not None:
+            found.setdefault(object_id, []).append(path)
     return found
-
-
-def _files(folder: str) -> Iterator[str]:
-    for place, folders, names in os.walk(folder):
-        folders.sort()
-        for name in sorted(names):
-            yield os.path.join(place, name)
 
 
 def _pinned_id(kernel: Kernel, path: str, kind: ObjectKind) -> int | None:

@@ -20,6 +20,9 @@ from ebee.record import NamedTuple
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Protocol
+
+    from ebee.btf import Btf
+    from ebee.host.kernel_facts import KernelFacts
 else:
     Protocol = object
 
@@ -277,6 +280,22 @@ class TcFilter(NamedTuple):
     actions: tuple[TcAction, ...] = ()
 
 
+class TraceSource(Protocol):
+    """The trace pipe's bytes.
+
+    Attributes:
+        fd: a descriptor of the operating system's, ready for reading when bytes are there.
+    """
+
+    fd: int
+
+    def read(self) -> bytes:
+        """Return what is there, without waiting; nothing where nothing is there."""
+
+    def close(self) -> None:
+        """Stop reading."""
+
+
 class Kernel(Protocol):
     """A kernel that answers; `label` is `live` or `vm`."""
 
@@ -284,6 +303,36 @@ class Kernel(Protocol):
 
     def close(self, fd: int) -> None:
         """Give a file descriptor back. Closing one twice is an error of the caller's (EBADF)."""
+
+    # -- facts -----------------------------------------------------------------------------------
+    def cpu_count(self) -> int:
+        """How many values a per-CPU map has under each key: one for each possible CPU."""
+
+    def types(self) -> Btf | None:
+        """The kernel's own types, which CO-RE relocations look into; None where it has none."""
+
+    def facts(self) -> KernelFacts:
+        """Release, architecture, configuration."""
+
+    def symbol_address(self, name: str) -> int | None:
+        """The address of a symbol of the kernel; None where it has none of that name.
+
+        Raises:
+            NotPermittedError: the kernel hides addresses from this process.
+        """
+
+    def has_symbol(self, name: str) -> bool:
+        """Whether the kernel has a symbol."""
+
+    def tracepoint_id(self, category: str, name: str) -> int:
+        """The id by which `perf_event_open` knows a tracepoint.
+
+        Raises:
+            AttachError: there is no such tracepoint; the hint names the nearest.
+        """
+
+    def open_trace_pipe(self) -> TraceSource:
+        """What programs print, as lines of tracefs; one reader at a time (EBUSY)."""
 
     # -- BTF and programs ------------------------------------------------------------------------
     def btf_load(self, data: bytes, *, log_size_bytes: int = 0) -> LoadAnswer:
@@ -336,6 +385,21 @@ class Kernel(Protocol):
     def open_pin(self, path: str, flags: int = 0) -> int:
         """BPF_OBJ_GET."""
 
+    def unpin(self, path: str) -> None:
+        """Take a name away; what it named goes when nothing else holds it."""
+
+    def is_pinned(self, path: str) -> bool:
+        """Whether a path is taken."""
+
+    def pin_folder(self, folder: str) -> str | None:
+        """What file system a folder is on, `bpf` where it is bpffs; None where there is no such folder."""
+
+    def pin_names(self, folder: str) -> list[str]:
+        """The names in a folder; none where it is not there or may not be read."""
+
+    def pinned_paths(self) -> list[str]:
+        """The paths under which anything is pinned, in all bpffs that can be seen."""
+
     def kind_of(self, fd: int) -> ObjectKind:
         """What a descriptor stands for, by its entry under /proc/self/fd."""
 
@@ -378,6 +442,9 @@ class Kernel(Protocol):
 
     def socket_attach(self, socket_fd: int, program_fd: int | None) -> None:
         """SO_ATTACH_BPF; None takes the filter off (SO_DETACH_BPF)."""
+
+    def packet_socket(self, device: str, program_fd: int) -> int:
+        """A packet socket that hears all that an interface receives, through a socket filter."""
 
     # -- network ---------------------------------------------------------------------------------
     def net_devices(self) -> list[NetDevice]:

@@ -29,7 +29,7 @@ def attach(kernel: Kernel, program: ProgramHandle, point: AttachPoint) -> Link:
     try:
         fd = kernel.raw_tracepoint_open(program.fd, point.target)
     except AttachError as error:
-        raise _explained(program.name, point, error) from None
+        raise _explained(kernel, program.name, point, error) from None
     return Link(kernel, point, program.name, fd=fd)
 
 
@@ -46,22 +46,21 @@ def _check_target(program: ProgramHandle, point: AttachPoint) -> None:
         )
 
 
-def _explained(program: str, point: AttachPoint, error: AttachError) -> AttachError:
+def _explained(kernel: Kernel, program: str, point: AttachPoint, error: AttachError) -> AttachError:
     if error.errno != _errno.ENOENT:
         return error
     return AttachError(
         f"attach {program} to {point}: this kernel has no raw tracepoint '{point.target}'",
         errno=error.errno,
-        hint=_near(point.target),
+        hint=_near(kernel, point.target),
     )
 
 
-def _near(name: str) -> str | None:
+def _near(kernel: Kernel, name: str) -> str | None:
     """Return a hint with the nearest raw tracepoint; the kernel's types name them all."""
     from ebee.btf import Kind
-    from ebee.host.kernel_types import kernel_types
     from ebee.text import did_you_mean
 
     prefix = "btf_trace_"
-    known = (found.name for _, found in kernel_types() or () if found.kind is Kind.TYPEDEF)
+    known = (found.name for _, found in kernel.types() or () if found.kind is Kind.TYPEDEF)
     return did_you_mean(name, [other.removeprefix(prefix) for other in known if other.startswith(prefix)])

@@ -5,13 +5,10 @@ from __future__ import annotations
 import os
 
 from ebee.errors import KernelError
-from ebee.kernel.errors import explain
 from ebee.kernel.protocol import Kernel
 from ebee.links.devices import find_device, warn_if_down
 from ebee.links.link import Link, ProgramHandle
 from ebee.spec import AttachPoint
-
-_ETH_P_ALL = 3
 
 
 def attach(kernel: Kernel, program: ProgramHandle, point: AttachPoint) -> Link:
@@ -34,19 +31,12 @@ def attach(kernel: Kernel, program: ProgramHandle, point: AttachPoint) -> Link:
 def _attach_to_device(kernel: Kernel, program: ProgramHandle, point: AttachPoint) -> Link:
     device = find_device(kernel, program.name, point)
     warn_if_down(device)
-    import socket
-
     try:
-        with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as sock:
-            # Bound only when the filter is there, so that nothing passes it by.
-            kernel.socket_attach(sock.fileno(), program.fd)
-            sock.bind((device.name, _ETH_P_ALL))
-            return Link(kernel, point, program.name, others=(sock.detach(),))
-    except KernelError:
-        raise
-    except OSError as error:
-        tried = f"attach {program.name} to {point}: open a packet socket"
-        raise explain(error.errno or 0, tried, needs=("CAP_NET_RAW",)) from None
+        fd = kernel.packet_socket(device.name, program.fd)
+    except KernelError as error:
+        tried = "open a packet socket"
+        raise error.about(tried, f"attach {program.name} to {point}: {tried}") from None
+    return Link(kernel, point, program.name, others=(fd,))
 
 
 def _identity(fd: int) -> tuple[int, int] | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from ebee.abi.bpf import AttachType
 from ebee.errors import AttachError, NotSupportedError
-from ebee.host.tracefs import tracepoint_id
 from ebee.kernel.protocol import Kernel, LinkCreate, PerfEvent
 from ebee.links.link import Link, ProgramHandle
 from ebee.spec import AttachPoint
@@ -27,7 +26,7 @@ def attach(kernel: Kernel, program: ProgramHandle, point: AttachPoint) -> Link:
             hint="such as tracepoint:sched:sched_process_exec",
         )
     event_fd = kernel.perf_event_open(
-        PerfEvent(PERF_TYPE_TRACEPOINT, tracepoint_id(kernel, category, name), pid=-1, cpu=0)
+        PerfEvent(PERF_TYPE_TRACEPOINT, kernel.tracepoint_id(category, name), pid=-1, cpu=0)
     )
     try:
         return _attach_event(kernel, program, point, event_fd)

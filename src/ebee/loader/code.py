@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from ebee.abi.bpf import AttachType, ProgType
 from ebee.asm import encode
 from ebee.btf import Btf, Kind
-from ebee.errors import NotPermittedError, NotSupportedError, RelocationError, SpecError
+from ebee.errors import NotSupportedError, RelocationError, SpecError
 from ebee.kernel.protocol import Kernel, LoadAnswer, ProgramLoad
 from ebee.maps import Map
 from ebee.maps.map import kernel_name
@@ -80,14 +80,12 @@ class ObjectContext(NamedTuple):
 
     Attributes:
         btf_fd: the object's types in the kernel; 0 where it has none.
-        kernel_types: gives the kernel's types, None where it has none.
     """
 
     spec: ObjectSpec
     kernel: Kernel
     maps: Mapping[str, Map]
     btf_fd: int
-    kernel_types: Callable[[], Btf | None]
     functions: PreparedFunctions
 
 
@@ -103,8 +101,8 @@ def load_program(program: ProgramSpec, context: ObjectContext) -> Program:
     needs_types = any(isinstance(reference, ExternReference) for reference in linked.references)
     target = Target(
         {name: item.fd for name, item in context.maps.items()},
-        context.kernel_types() if needs_types else None,
-        _symbol_address,
+        context.kernel.types() if needs_types else None,
+        context.kernel.symbol_address,
     )
     instructions = resolve(linked, target)
     request = ProgramLoad(
@@ -134,23 +132,6 @@ def load_program(program: ProgramSpec, context: ObjectContext) -> Program:
     )
 
 
-def _symbol_address(name: str) -> int | None:
-    """Return the address of a symbol of the running kernel; None where it has none of that name.
-
-    Raises:
-        NotPermittedError: the kernel hides addresses from this process.
-    """
-    from ebee.host.kallsyms import kernel_symbols
-
-    symbol = kernel_symbols().find(name)
-    if symbol is not None and not symbol.address:
-        raise NotPermittedError(
-            f"extern {name}: the kernel hides the addresses of its symbols from this process",
-            hint="it takes CAP_SYSLOG, or: sysctl kernel.kptr_restrict=0",
-        )
-    return None if symbol is None else symbol.address
-
-
 def _target_id(program: ProgramSpec, context: ObjectContext) -> int:
     """Return the kernel type that a tracing program is attached to; 0 where it is attached to none."""
     if program.type is ProgType.STRUCT_OPS:
@@ -168,7 +149,7 @@ def _target_id(program: ProgramSpec, context: ObjectContext) -> int:
         raise NotSupportedError(
             f"program {program.name}: replaces a function of another program, which ebee cannot load yet"
         )
-    types = context.kernel_types()
+    types = context.kernel.types()
     if types is None:
         raise NotSupportedError(
             f"program {program.name}: '{program.section}' needs the kernel's types, and this kernel has none",

@@ -13,7 +13,7 @@ from ebee.abi.bpf import ProgType
 from ebee.btf import Kind
 from ebee.btf.types import IntEncoding
 from ebee.errors import EbeeError, RelocationError
-from ebee.host.kernel_facts import CONFIG_PLACES, KernelFacts, kernel_facts
+from ebee.host.kernel_facts import CONFIG_PLACES, KernelFacts
 from ebee.kernel.protocol import Kernel, ProgramLoad
 from ebee.spec import MapSpec, VariableSpec
 from ebee.text import did_you_mean
@@ -42,7 +42,7 @@ def kconfig_contents(home: MapSpec, variables: list[VariableSpec], kernel: Kerne
             continue
         value = _value(variable, kernel)
         if value is None and not variable.optional:
-            raise _missing(variable)
+            raise _missing(variable, kernel.facts())
         if value is not None:
             _store(variable.replaced(map=filled), value)
     return filled.contents or b""
@@ -52,7 +52,7 @@ def _value(variable: VariableSpec, kernel: Kernel) -> str | int | None:
     ask = _ASKED.get(variable.name)
     if ask is not None:
         return ask(kernel)
-    return (kernel_facts().config or {}).get(variable.name)
+    return (kernel.facts().config or {}).get(variable.name)
 
 
 def _store(variable: VariableSpec, value: str | int) -> None:
@@ -83,8 +83,7 @@ def _as_type_of(variable: VariableSpec, value: str | int) -> Any:
     return int(value, 0)
 
 
-def _missing(variable: VariableSpec) -> RelocationError:
-    facts = kernel_facts()
+def _missing(variable: VariableSpec, facts: KernelFacts) -> RelocationError:
     if facts.config is None:
         places = ", ".join(place.format(release=facts.release) for place in CONFIG_PLACES)
         return RelocationError(
@@ -112,15 +111,14 @@ def kernel_version(facts: KernelFacts) -> int:
 
 
 def _version(kernel: Kernel) -> int:
-    return kernel_version(kernel_facts())
+    return kernel_version(kernel.facts())
 
 
 def _has_syscall_wrapper(kernel: Kernel) -> int:
     """Whether system calls are functions such as __x64_sys_bpf, whose only argument is pt_regs."""
     from ebee.abi.arch import host
-    from ebee.host.kallsyms import has_symbol
 
-    return int(has_symbol(f"{host().syscall_prefix}bpf"))
+    return int(kernel.has_symbol(f"{host().syscall_prefix}bpf"))
 
 
 def _has_cookie(kernel: Kernel) -> int:

@@ -7,7 +7,6 @@ from contextlib import ExitStack
 
 from ebee.abi.bpf import ProgType
 from ebee.errors import SpecError, notify
-from ebee.host.kernel_types import kernel_types
 from ebee.kernel.protocol import Kernel
 from ebee.loader.code import ObjectContext, PreparedFunctions, load_program
 from ebee.loader.loaded import LoadedObject
@@ -50,8 +49,8 @@ def load(
         wanted = _wanted(spec, programs)
         btf_fd = _load_types(spec, kernel, resources)
         all_maps = _create_maps(spec, kernel, btf_fd, resources, maps or {})
-        functions = PreparedFunctions(spec, kernel_types)
-        context = ObjectContext(spec, kernel, all_maps, btf_fd, kernel_types, functions)
+        functions = PreparedFunctions(spec, kernel.types)
+        context = ObjectContext(spec, kernel, all_maps, btf_fd, functions)
         loaded: dict[str, Program] = {}
         for item in wanted:
             loaded[item.name] = load_program(item, context)
@@ -134,7 +133,7 @@ def _create_maps(
         if item.name in existing:
             from ebee.loader.pinned import check_same
 
-            check_same(item, existing[item.name].info(), "the one to be used instead")
+            check_same(item, kernel, existing[item.name].info(), "the one to be used instead")
             maps[item.name] = existing[item.name]
             continue
         maps[item.name] = _create(item, spec, kernel, btf_fd)

@@ -25,10 +25,12 @@ def shared_map(
     """
     path = os.path.join(folder, item.name)
     ensure_bpffs(kernel, folder)
-    if os.path.lexists(path):
+    if kernel.is_pinned(path):
         found = Map(kernel, open_pin(kernel, path, ObjectKind.MAP), item, spec.btf)
         try:
-            check_same(item, found.info(), f"the one pinned at {path}", f"remove the old one: rm {path}")
+            check_same(
+                item, kernel, found.info(), f"the one pinned at {path}", f"remove the old one: rm {path}"
+            )
         except BaseException:
             found.close()
             raise
@@ -42,7 +44,9 @@ def shared_map(
     return made
 
 
-def check_same(item: MapSpec, there: MapInfo, which: str, remedy: str = "use another one") -> None:
+def check_same(
+    item: MapSpec, kernel: Kernel, there: MapInfo, which: str, remedy: str = "use another one"
+) -> None:
     """Check that a map that is there already can stand for one of an object.
 
     Args:
@@ -56,7 +60,7 @@ def check_same(item: MapSpec, there: MapInfo, which: str, remedy: str = "use ano
         "type": item.type.name,
         "key size": item.key_size_bytes,
         "value size": item.value_size_bytes,
-        "max entries": requested_entries(item),
+        "max entries": requested_entries(item, kernel),
         "flags": item.flags,
         "map_extra": item.map_extra,
     }

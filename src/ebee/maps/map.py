@@ -9,7 +9,6 @@ from sys import byteorder
 from ebee.abi.bpf import MapType
 from ebee.btf import Btf
 from ebee.errors import GoneError, KernelError, MapError, SpecError
-from ebee.host.cpus import possible_cpu_count
 from ebee.kernel.protocol import Kernel, MapCreate, MapInfo
 from ebee.spec import MapSpec
 
@@ -130,7 +129,7 @@ class Map(MutableMapping["Any", "Any"]):
     def value_room_bytes(self) -> int:
         """How many bytes one lookup gives: of per-CPU maps every CPU's value, each a multiple of 8."""
         size_bytes = self.spec.value_size_bytes
-        return self._stride_bytes * possible_cpu_count() if self._is_per_cpu else size_bytes
+        return self._stride_bytes * self._kernel.cpu_count() if self._is_per_cpu else size_bytes
 
     @property
     def _is_per_cpu(self) -> bool:
@@ -252,10 +251,9 @@ class Map(MutableMapping["Any", "Any"]):
         size_bytes = self.spec.value_size_bytes
         if not self._is_per_cpu:
             return self._encode(value, self.spec.value_type_id, size_bytes, "value")
-        if not isinstance(value, (list, tuple)) or len(value) != possible_cpu_count():
-            raise SpecError(
-                f"map {self.name}: one value for a per-CPU map, expected a list of {possible_cpu_count()}"
-            )
+        count = self._kernel.cpu_count()
+        if not isinstance(value, (list, tuple)) or len(value) != count:
+            raise SpecError(f"map {self.name}: one value for a per-CPU map, expected a list of {count}")
         parts = (self._encode(part, self.spec.value_type_id, size_bytes, "value") for part in value)
         return b"".join(part.ljust(self._stride_bytes, b"\0") for part in parts)
 
@@ -335,7 +333,7 @@ def create_map(
             type=spec.type,
             key_size_bytes=spec.key_size_bytes,
             value_size_bytes=spec.value_size_bytes,
-            max_entries=requested_entries(spec),
+            max_entries=requested_entries(spec, kernel),
             flags=spec.flags,
             name=kernel_name(spec.kernel_name or spec.name),
             inner_map_fd=inner_map_fd,
@@ -372,10 +370,10 @@ _WITHOUT_BTF = frozenset(
 )
 
 
-def requested_entries(spec: MapSpec) -> int:
+def requested_entries(spec: MapSpec, kernel: Kernel) -> int:
     """Return how many entries to ask for: a perf event array without a number has one per CPU."""
     if spec.type is MapType.PERF_EVENT_ARRAY and not spec.max_entries:
-        return possible_cpu_count()
+        return kernel.cpu_count()
     if spec.type in (MapType.RINGBUF, MapType.USER_RINGBUF):
         return _ring_bytes(spec.max_entries)
     return spec.max_entries

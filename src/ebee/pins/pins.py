@@ -6,7 +6,6 @@ import os
 from contextlib import ExitStack
 
 from ebee.errors import KernelError, notify
-from ebee.host.mounts import bpffs_holding, file_system_of
 from ebee.kernel.protocol import Kernel, ObjectKind
 
 BPFFS = "/sys/fs/bpf"
@@ -25,19 +24,20 @@ def pin(kernel: Kernel, fd: int, path: str) -> None:
     path = os.path.abspath(path)
     folder = os.path.dirname(path)
     ensure_bpffs(kernel, folder)
-    if os.path.lexists(path):
+    if kernel.is_pinned(path):
         raise KernelError(
             f"pin at {path}: the name is taken",
             errno=17,
             hint=f"remove it first: rm {path}",
         )
-    if not os.path.isdir(folder):
+    file_system = kernel.pin_folder(folder)
+    if file_system is None:
         raise KernelError(
             f"pin at {path}: there is no folder {folder}", errno=2, hint=f"make it first: mkdir -p {folder}"
         )
-    if bpffs_holding(folder) is None:
+    if file_system != "bpf":
         raise KernelError(
-            f"pin at {path}: {folder} is on {file_system_of(folder)}, expected bpffs",
+            f"pin at {path}: {folder} is on {file_system}, expected bpffs",
             errno=22,
             hint=f"use a path below {BPFFS}, or mount one there: mount -t bpf bpf {folder}",
         )
@@ -55,8 +55,8 @@ def open_pin(kernel: Kernel, path: str, kind: ObjectKind | None = None) -> int:
 
     Kernel: BPF_OBJ_GET, since 4.4.
     """
-    if not os.path.lexists(path):
-        raise KernelError(f"open pin {path}: there is no such file", errno=2, hint=_neighbours(path))
+    if not kernel.is_pinned(path):
+        raise KernelError(f"open pin {path}: there is no such file", errno=2, hint=_neighbours(kernel, path))
     with ExitStack() as undo:
         fd = kernel.open_pin(path)
         undo.callback(kernel.close, fd)
@@ -72,17 +72,12 @@ def open_pin(kernel: Kernel, path: str, kind: ObjectKind | None = None) -> int:
 def ensure_bpffs(kernel: Kernel, folder: str) -> None:
     """Mount bpffs at its usual place if `folder` is there or below and nothing is mounted yet."""
     inside = folder == BPFFS or folder.startswith(BPFFS + "/")
-    if inside and os.path.isdir(BPFFS) and bpffs_holding(BPFFS) is None:
+    if inside and kernel.pin_folder(BPFFS) not in ("bpf", None):
         kernel.mount("bpf", BPFFS)
         notify(f"mounted bpffs on {BPFFS}")
 
 
-def _neighbours(path: str) -> str | None:
+def _neighbours(kernel: Kernel, path: str) -> str | None:
     from ebee.text import did_you_mean
 
-    folder = os.path.dirname(path) or "."
-    try:
-        names = os.listdir(folder)
-    except OSError:
-        return None
-    return did_you_mean(os.path.basename(path), names)
+    return did_you_mean(os.path.basename(path), kernel.pin_names(os.path.dirname(path) or "."))

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from ebee.errors import GoneError
 from ebee.events import TracePipe
 from ebee.events.trace_pipe import parse_line
+from ebee.kernel.live.tracing import TraceFile
 
 
 @pytest.mark.parametrize(
@@ -75,7 +76,7 @@ def test_what_the_kernel_writes_is_read(task: str, pid: int, cpu: int, micros: i
 def fifo(tmp_path: Path) -> Iterator[tuple[TracePipe, int]]:
     path = str(tmp_path / "pipe")
     os.mkfifo(path)
-    with TracePipe(path) as pipe:
+    with TracePipe(TraceFile(path)) as pipe:
         writer = os.open(path, os.O_WRONLY)
         yield pipe, writer
         os.close(writer)

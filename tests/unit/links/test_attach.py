@@ -143,7 +143,7 @@ def test_a_link_is_closed_before_the_event_that_it_hangs_on(
     kernel: FakeKernel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each once."""
-    monkeypatch.setattr("ebee.links.tracepoint.tracepoint_id", lambda *_: 42)
+    monkeypatch.setattr(FakeKernel, "tracepoint_id", lambda *_: 42)
     link = _attach(kernel, "tracepoint:sched:sched_switch", ProgType.TRACEPOINT)
     assert kernel.asked("perf_event_open")[0].config == 42
     link.close()
@@ -156,7 +156,7 @@ def test_a_tracepoint_that_fails_half_way_leaves_nothing_open(
     kernel: FakeKernel, monkeypatch: pytest.MonkeyPatch, failing: str
 ) -> None:
     """Neither the event nor the link."""
-    monkeypatch.setattr("ebee.links.tracepoint.tracepoint_id", lambda *_: 42)
+    monkeypatch.setattr(FakeKernel, "tracepoint_id", lambda *_: 42)
     kernel.failing[failing] = AttachError("no", errno=errno.EINVAL)
     _refusal(kernel, "tracepoint:sched:sched_switch", ProgType.TRACEPOINT)
 
@@ -165,7 +165,7 @@ def test_before_perf_event_links_the_program_goes_with_the_event(
     kernel: FakeKernel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Kernels before 5.15."""
-    monkeypatch.setattr("ebee.links.tracepoint.tracepoint_id", lambda *_: 42)
+    monkeypatch.setattr(FakeKernel, "tracepoint_id", lambda *_: 42)
     kernel.failing["link_create"] = NotSupportedError("no", errno=errno.EINVAL)
     link = _attach(kernel, "tp:sched/sched_switch", ProgType.TRACEPOINT)
     assert not link.kernel_link

@@ -24,7 +24,7 @@ _CONFIG = {
 @pytest.fixture(autouse=True)
 def _facts(monkeypatch: pytest.MonkeyPatch) -> None:
     facts = KernelFacts("6.1.55", "#1 SMP", "x86_64", _CONFIG, "/boot/config-6.1.55")
-    monkeypatch.setattr("ebee.loader.kconfig.kernel_facts", lambda: facts)
+    monkeypatch.setattr(FakeKernel, "facts", lambda _: facts)
 
 
 def _spec(declarations: str, use: str) -> ObjectSpec:
@@ -77,7 +77,7 @@ def test_a_value_of_another_type_is_told() -> None:
 
 def test_without_a_configuration_it_says_where_it_looked(monkeypatch: pytest.MonkeyPatch) -> None:
     """Containers often have none."""
-    monkeypatch.setattr("ebee.loader.kconfig.kernel_facts", lambda: KernelFacts("6.1.55", "", "x86_64"))
+    monkeypatch.setattr(FakeKernel, "facts", lambda _: KernelFacts("6.1.55", "", "x86_64"))
     with pytest.raises(RelocationError) as caught:
         load(_spec("extern int CONFIG_HZ __kconfig;", "CONFIG_HZ"), FakeKernel())
     assert str(caught.value) == "extern CONFIG_HZ: this kernel's configuration was not found"

@@ -67,7 +67,7 @@ def test_keys_that_vanish_meanwhile_are_left_out_of_items_and_values() -> None:
 
 def test_per_cpu_values_are_lists(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each value takes a multiple of eight bytes."""
-    monkeypatch.setattr("ebee.maps.map.possible_cpu_count", lambda: 3)
+    monkeypatch.setattr(FakeKernel, "cpu_count", lambda _: 3)
     each = _map("each")
     each[1] = [10, 20, 30]
     assert each[1] == [10, 20, 30]
@@ -150,7 +150,7 @@ def test_ring_buffers_are_rounded_up_to_what_the_kernel_takes(
 ) -> None:
     """A power of two of whole pages."""
     monkeypatch.setattr("resource.getpagesize", lambda: 4096)
-    assert requested_entries(MapSpec("m", kind, max_entries=asked)) == expected
+    assert requested_entries(MapSpec("m", kind, max_entries=asked), FakeKernel()) == expected
 
 
 def test_names_are_cut_to_what_the_kernel_takes() -> None:

@@ -46,7 +46,7 @@ def test_a_folder_on_another_file_system_says_on_which(
     kernel: FakeKernel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The commonest slip."""
-    monkeypatch.setattr("ebee.pins.pins.file_system_of", lambda path: "ext4")
+    monkeypatch.setattr(FakeKernel, "pin_folder", lambda *_: "ext4")
     with pytest.raises(KernelError) as caught:
         pin(kernel, FIRST_FD, f"{tmp_path}/name")
     assert str(caught.value) == f"pin at {tmp_path}/name: {tmp_path} is on ext4, expected bpffs"
@@ -98,14 +98,14 @@ def test_a_pinned_map_that_differs_says_in_what(field: str, value: int, found: s
     """Field by field."""
     spec = MapSpec("counts", MapType.HASH, 4, 8, 16, flags=1).replaced(**{field: value})
     with pytest.raises(MapError) as caught:
-        check_same(spec, _THERE, "the one pinned at /p", "remove the old one: rm /p")
+        check_same(spec, FakeKernel(), _THERE, "the one pinned at /p", "remove the old one: rm /p")
     assert str(caught.value) == f"map counts: the one pinned at /p has {found}"
     assert caught.value.hint == "change the declaration, or remove the old one: rm /p"
 
 
 def test_all_that_differs_is_said_at_once() -> None:
     """And nothing of what is the same."""
-    check_same(MapSpec("counts", MapType.HASH, 4, 8, 16, flags=1), _THERE, "x")
+    check_same(MapSpec("counts", MapType.HASH, 4, 8, 16, flags=1), FakeKernel(), _THERE, "x")
     with pytest.raises(MapError) as caught:
-        check_same(MapSpec("counts", MapType.HASH, 8, 8, 32, flags=1), _THERE, "x")
+        check_same(MapSpec("counts", MapType.HASH, 8, 8, 32, flags=1), FakeKernel(), _THERE, "x")
     assert str(caught.value) == "map counts: x has key size 4, expected 8; max entries 16, expected 32"

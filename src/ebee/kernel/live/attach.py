@@ -28,6 +28,7 @@ PERF_EVENT_IOC_SET_BPF = 0x40042408
 SOL_SOCKET = 1
 SO_ATTACH_BPF = 50
 SO_DETACH_BPF = 27
+_ETH_P_ALL = 3
 
 _NETWORK_LINKS = frozenset(
     (AttachType.XDP, AttachType.TCX_INGRESS, AttachType.TCX_EGRESS, AttachType.NETFILTER)
@@ -139,6 +140,22 @@ class Attaching:
             call(numbers()["setsockopt"], socket_fd, SOL_SOCKET, option, address(value), len(value))
         except OSError as error:
             raise explained(error, tried, Operation.SOCKET_ATTACH) from None
+
+    def packet_socket(self, device: str, program_fd: int) -> int:
+        """socket(2) of AF_PACKET; bound only when the filter is there, so that nothing passes it by."""
+        import socket
+
+        try:
+            with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as sock:
+                self.socket_attach(sock.fileno(), program_fd)
+                sock.bind((device, _ETH_P_ALL))
+                return sock.detach()
+        except KernelError:
+            raise
+        except OSError as error:
+            raise explained(
+                error, "open a packet socket", Operation.ANYTHING, needs=("CAP_NET_RAW",)
+            ) from None
 
 
 def _perf_ioctl(event_fd: int, request: int, argument: int, tried: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno as _errno
 import os
 from array import array
+from collections.abc import Iterator
 
 from ebee.abi.bpf import Command
 from ebee.abi.layout import Layout, Value
@@ -100,6 +101,39 @@ class Objects:
         attributes = ATTR_OBJ.pack(pathname=address(raw), file_flags=flags)
         return bpf_explained(Command.OBJ_GET, attributes, f"open pin {path}", Operation.OPEN_PIN)
 
+    def unpin(self, path: str) -> None:
+        """unlink(2)."""
+        try:
+            os.unlink(path)
+        except OSError as error:
+            raise explained(error, f"remove pin {path}", Operation.OPEN_PIN) from None
+
+    def is_pinned(self, path: str) -> bool:
+        """By lstat(2)."""
+        return os.path.lexists(path)
+
+    def pin_folder(self, folder: str) -> str | None:
+        """By the list of mounts."""
+        from ebee.host.mounts import bpffs_holding, file_system_of
+
+        if not os.path.isdir(folder):
+            return None
+        return "bpf" if bpffs_holding(folder) is not None else file_system_of(folder)
+
+    def pin_names(self, folder: str) -> list[str]:
+        """What the folder lists."""
+        try:
+            return os.listdir(folder)
+        except OSError:
+            return []
+
+    def pinned_paths(self) -> list[str]:
+        """All files in all bpffs of this mount namespace."""
+        from ebee.host.mounts import mounts
+
+        folders = dict.fromkeys(mount.path for mount in mounts() if mount.type == "bpf")
+        return [path for folder in folders for path in _files(folder)]
+
     def kind_of(self, fd: int) -> ObjectKind:
         """Its entry under /proc/self/fd names the kind."""
         try:
@@ -179,6 +213,13 @@ class Objects:
             size_bytes=size_bytes,
             data=content,
         )
+
+
+def _files(folder: str) -> Iterator[str]:
+    for place, folders, names in os.walk(folder):
+        folders.sort()
+        for name in sorted(names):
+            yield os.path.join(place, name)
 
 
 def kind_noun(kind: ObjectKind) -> str:

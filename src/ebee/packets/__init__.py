@@ -1,1 +1,33 @@
-"""Packets from files and into files: pcap, pcapng, hex; packets that are made."""
+"""Packets from files and into files: pcap, pcapng, hex; packets that are made.
+
+Readers take a packet at a time, so a file's size does not matter, and a damaged file is an error that
+names the packet. They are written here because the libraries that read both formats either build on
+libpcap, or are no more kept, or do not say which packet is broken; pcap and pcapng are small.
+"""
+
+from ebee.packets.files import (
+    PacketReader,
+    PacketWriter,
+    format_of,
+    open_writer,
+    read_packets,
+    write_packets,
+)
+from ebee.packets.format import FileFormat
+from ebee.packets.generate import generate
+from ebee.packets.packet import LinkType, Packet, as_packet, link_name
+
+__all__ = [
+    "FileFormat",
+    "LinkType",
+    "Packet",
+    "PacketReader",
+    "PacketWriter",
+    "as_packet",
+    "format_of",
+    "generate",
+    "link_name",
+    "open_writer",
+    "read_packets",
+    "write_packets",
+]

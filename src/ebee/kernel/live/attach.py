@@ -16,7 +16,7 @@ from ebee.abi.layouts import (
     PERF_EVENT_ATTR,
 )
 from ebee.errors import KernelError
-from ebee.kernel.live.command import bpf, bpf_explained, explained
+from ebee.kernel.live.command import bpf, complaint, explained
 from ebee.kernel.live.syscall import address, call, numbers
 from ebee.kernel.operations import Operation
 from ebee.kernel.protocol import LinkCreate, PerfEvent
@@ -30,9 +30,6 @@ SO_ATTACH_BPF = 50
 SO_DETACH_BPF = 27
 _ETH_P_ALL = 3
 
-_NETWORK_LINKS = frozenset(
-    (AttachType.XDP, AttachType.TCX_INGRESS, AttachType.TCX_EGRESS, AttachType.NETFILTER)
-)
 # Kernel functions that make the links of an attach type; a kernel without the function has no such links.
 _LINK_FUNCTIONS = {AttachType.XDP: "bpf_xdp_link_attach", AttachType.TCX_INGRESS: "tcx_link_attach"}
 
@@ -44,14 +41,10 @@ class Attaching:
         """BPF_RAW_TRACEPOINT_OPEN."""
         raw = (name or "").encode() + b"\0"
         attributes = ATTR_RAW_TRACEPOINT_OPEN.pack(prog_fd=program_fd, name=address(raw) if name else 0)
-        what = f"raw tracepoint {name}" if name else "the place that the program names"
-        return bpf_explained(
-            Command.RAW_TRACEPOINT_OPEN,
-            attributes,
-            f"attach to {what}",
-            Operation.RAW_TRACEPOINT,
-            needs=("CAP_PERFMON",),
-        )
+        try:
+            return bpf(Command.RAW_TRACEPOINT_OPEN, attributes)
+        except OSError as error:
+            raise complaint(error, "raw_tracepoint_error", name) from None
 
     def link_create(self, request: LinkCreate) -> int:
         """BPF_LINK_CREATE."""
@@ -70,30 +63,24 @@ class Attaching:
     def link_update(self, link_fd: int, program_fd: int) -> None:
         """BPF_LINK_UPDATE."""
         attributes = ATTR_LINK_UPDATE.pack(link_fd=link_fd, new_prog_fd=program_fd)
-        bpf_explained(
-            Command.LINK_UPDATE,
-            attributes,
-            f"put another program into link (fd {link_fd})",
-            Operation.LINK_UPDATE,
-        )
+        try:
+            bpf(Command.LINK_UPDATE, attributes)
+        except OSError as error:
+            raise complaint(error, "link_update_error", link_fd) from None
 
     def link_detach(self, link_fd: int) -> None:
         """BPF_LINK_DETACH."""
-        bpf_explained(
-            Command.LINK_DETACH,
-            ATTR_LINK_DETACH.pack(link_fd=link_fd),
-            f"detach link (fd {link_fd})",
-            Operation.LINK_DETACH,
-        )
+        try:
+            bpf(Command.LINK_DETACH, ATTR_LINK_DETACH.pack(link_fd=link_fd))
+        except OSError as error:
+            raise complaint(error, "link_detach_error", link_fd) from None
 
     def iterator_create(self, link_fd: int) -> int:
         """BPF_ITER_CREATE."""
-        return bpf_explained(
-            Command.ITER_CREATE,
-            ATTR_ITER_CREATE.pack(link_fd=link_fd),
-            f"read iterator (fd {link_fd})",
-            Operation.LINK_CREATE,
-        )
+        try:
+            return bpf(Command.ITER_CREATE, ATTR_ITER_CREATE.pack(link_fd=link_fd))
+        except OSError as error:
+            raise complaint(error, "iterator_error", link_fd) from None
 
     def perf_event_open(self, event: PerfEvent) -> int:
         """perf_event_open(2)."""
@@ -112,34 +99,31 @@ class Attaching:
             number = numbers()["perf_event_open"]
             return call(number, address(attributes), event.pid, event.cpu, -1, PERF_FLAG_FD_CLOEXEC)
         except OSError as error:
-            tried = f"open perf event (type {event.type}, config {event.config})"
-            raise explained(
-                error,
-                tried,
-                Operation.PERF_EVENT_OPEN,
-                subject="perf events of that kind",
-                needs=("CAP_PERFMON",),
-            ) from None
+            raise complaint(error, "perf_event_open_error", event) from None
 
     def perf_event_attach(self, event_fd: int, program_fd: int) -> None:
         """PERF_EVENT_IOC_SET_BPF."""
-        tried = f"run program (fd {program_fd}) at perf event (fd {event_fd})"
-        _perf_ioctl(event_fd, PERF_EVENT_IOC_SET_BPF, program_fd, tried)
+        try:
+            _perf_ioctl(event_fd, PERF_EVENT_IOC_SET_BPF, program_fd)
+        except OSError as error:
+            raise complaint(error, "perf_event_attach_error", event_fd, program_fd) from None
 
     def perf_event_enable(self, event_fd: int) -> None:
         """PERF_EVENT_IOC_ENABLE."""
-        _perf_ioctl(event_fd, PERF_EVENT_IOC_ENABLE, 0, f"enable perf event (fd {event_fd})")
+        try:
+            _perf_ioctl(event_fd, PERF_EVENT_IOC_ENABLE, 0)
+        except OSError as error:
+            raise complaint(error, "perf_event_enable_error", event_fd) from None
 
     def socket_attach(self, socket_fd: int, program_fd: int | None) -> None:
         """setsockopt(2)."""
-        tried = f"attach to socket (fd {socket_fd})"
-        option, value = SO_ATTACH_BPF, bytearray((program_fd or 0).to_bytes(4, byteorder))
-        if program_fd is None:
-            tried, option = f"detach from socket (fd {socket_fd})", SO_DETACH_BPF
+        attaching = program_fd is not None
+        option = SO_ATTACH_BPF if attaching else SO_DETACH_BPF
+        value = bytearray((program_fd or 0).to_bytes(4, byteorder))
         try:
             call(numbers()["setsockopt"], socket_fd, SOL_SOCKET, option, address(value), len(value))
         except OSError as error:
-            raise explained(error, tried, Operation.SOCKET_ATTACH) from None
+            raise complaint(error, "socket_error", socket_fd, attaching=attaching) from None
 
     def packet_socket(self, device: str, program_fd: int) -> int:
         """socket(2) of AF_PACKET; bound only when the filter is there, so that nothing passes it by."""
@@ -158,13 +142,10 @@ class Attaching:
             ) from None
 
 
-def _perf_ioctl(event_fd: int, request: int, argument: int, tried: str) -> None:
+def _perf_ioctl(event_fd: int, request: int, argument: int) -> None:
     import fcntl
 
-    try:
-        fcntl.ioctl(event_fd, request, argument)
-    except OSError as error:
-        raise explained(error, tried, Operation.PERF_EVENT_ATTACH, needs=("CAP_PERFMON",)) from None
+    fcntl.ioctl(event_fd, request, argument)
 
 
 def _cookie(request: LinkCreate) -> dict[str, int]:
@@ -174,19 +155,15 @@ def _cookie(request: LinkCreate) -> dict[str, int]:
     return {"perf_event_bpf_cookie" if is_event else "tracing_cookie": request.cookie}
 
 
-def _link_error(error: OSError, request: LinkCreate) -> OSError:
-    noun = "device" if request.attach_type in _NETWORK_LINKS else "file descriptor"
-    tried = f"attach to {request.attach_type.name} of {noun} {request.target}"
-    needs = ("CAP_NET_ADMIN",) if request.attach_type in _NETWORK_LINKS else ("CAP_PERFMON",)
-    subject = f"links for {request.attach_type.name}"
+def _link_error(error: OSError, request: LinkCreate) -> KernelError:
     if error.errno == _errno.EINVAL and _is_unknown(request):
-        unknown = OSError(_errno.EOPNOTSUPP, "")
-        return explained(unknown, tried, Operation.LINK_CREATE, subject=subject)
-    refused = explained(error, tried, Operation.LINK_CREATE, subject=subject, needs=needs)
+        return complaint(OSError(_errno.EOPNOTSUPP, ""), "link_create_error", request)
+    refused = complaint(error, "link_create_error", request)
     if request.attach_type == AttachType.XDP:
+        from ebee.kernel.complaints import link_tried
         from ebee.kernel.live.network import xdp_error
 
-        return xdp_error(refused, tried.rpartition(" ")[0], request.target, request.flags)
+        return xdp_error(refused, link_tried(request), request.target, request.flags)
     return refused
 
 

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 
 from ebee.abi.bpf import Command
 from ebee.abi.layout import Layout, Value
 from ebee.errors import KernelError
 from ebee.kernel.live.syscall import address, call, numbers
 from ebee.kernel.operations import Operation
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 
 def bpf(command: Command, attributes: bytearray) -> int:
@@ -20,27 +25,6 @@ def bpf(command: Command, attributes: bytearray) -> int:
         OSError: it failed; only the errno is told.
     """
     return call(numbers()["bpf"], command, address(attributes), len(attributes))
-
-
-def bpf_explained(
-    command: Command,
-    attributes: bytearray,
-    tried: str,
-    operation: Operation,
-    *,
-    subject: str = "",
-    needs: tuple[str, ...] = (),
-    hint: str | None = None,
-) -> int:
-    """Call bpf(2) and return its result.
-
-    Raises:
-        KernelError: it failed, in words: see `ebee.kernel.errors.explain`.
-    """
-    try:
-        return bpf(command, attributes)
-    except OSError as error:
-        raise explained(error, tried, operation, subject=subject, needs=needs, hint=hint) from None
 
 
 def explained(
@@ -67,6 +51,18 @@ def explained(
         hint=hint,
         filtered=is_filtered(number),
     )
+
+
+def complaint(error: OSError, name: str, *arguments: Any, **more: Any) -> KernelError:
+    """Return what a function of `ebee.kernel.complaints` says of a failed system call.
+
+    By its name, for that module is read only when something fails.
+    """
+    from ebee.kernel import complaints
+
+    number = error.errno or 0
+    say: Callable[..., KernelError] = getattr(complaints, name)
+    return say(number, *arguments, filtered=is_filtered(number), **more)
 
 
 def is_filtered(number: int) -> bool | None:
@@ -106,4 +102,4 @@ def close(fd: int) -> None:
     try:
         os.close(fd)
     except OSError as error:
-        raise explained(error, f"close file descriptor {fd}", Operation.INFO) from None
+        raise complaint(error, "close_error", fd) from None

@@ -7,17 +7,9 @@ import struct
 
 from ebee.abi.bpf import OBJ_NAME_LEN, Command
 from ebee.abi.layouts import ATTR_MAP_CREATE
-from ebee.errors import MapError
-from ebee.kernel.live.command import bpf, bpf_explained, explained
+from ebee.kernel.live.command import bpf, complaint
 from ebee.kernel.live.syscall import address, buffer
-from ebee.kernel.operations import Operation
 from ebee.kernel.protocol import MapCreate
-
-# EINVAL of BPF_MAP_CREATE is either: a type that this kernel has not, or sizes that do not fit the
-# type. A map of the same type can tell them apart only for some types, so both are named.
-_EINVAL_HINT = (
-    "either this kernel has no such map type, or the sizes of key and value, max_entries or flags do not fit"
-)
 
 
 class Maps:
@@ -43,7 +35,7 @@ class Maps:
         try:
             return bpf(Command.MAP_CREATE, attributes)
         except OSError as error:
-            raise _create_error(error, request) from None
+            raise complaint(error, "map_create_error", request) from None
 
     def map_lookup(self, fd: int, key: bytes, value_size_bytes: int, flags: int = 0) -> bytes | None:
         """BPF_MAP_LOOKUP_ELEM."""
@@ -54,7 +46,7 @@ class Maps:
         except OSError as error:
             if error.errno == _errno.ENOENT:
                 return None
-            raise _access_error(error, "look up a key", fd) from None
+            raise complaint(error, "map_access_error", "look up a key", fd) from None
         return value.raw
 
     def map_update(self, fd: int, key: bytes, value: bytes, flags: int = 0) -> None:
@@ -63,7 +55,7 @@ class Maps:
         try:
             bpf(Command.MAP_UPDATE_ELEM, attributes)
         except OSError as error:
-            raise _access_error(error, "store a value", fd) from None
+            raise complaint(error, "map_access_error", "store a value", fd) from None
 
     def map_delete(self, fd: int, key: bytes) -> bool:
         """BPF_MAP_DELETE_ELEM."""
@@ -72,7 +64,7 @@ class Maps:
         except OSError as error:
             if error.errno == _errno.ENOENT:
                 return False
-            raise _access_error(error, "delete a key", fd) from None
+            raise complaint(error, "map_access_error", "delete a key", fd) from None
         return True
 
     def map_next_key(self, fd: int, key: bytes | None, key_size_bytes: int) -> bytes | None:
@@ -85,12 +77,15 @@ class Maps:
         except OSError as error:
             if error.errno == _errno.ENOENT:
                 return None
-            raise _access_error(error, "walk the keys", fd) from None
+            raise complaint(error, "map_access_error", "walk the keys", fd) from None
         return following.raw
 
     def map_freeze(self, fd: int) -> None:
         """BPF_MAP_FREEZE."""
-        bpf_explained(Command.MAP_FREEZE, element(fd), f"freeze map (fd {fd})", Operation.MAP_ACCESS)
+        try:
+            bpf(Command.MAP_FREEZE, element(fd))
+        except OSError as error:
+            raise complaint(error, "map_freeze_error", fd) from None
 
     def map_memory(self, fd: int, length_bytes: int, *, writable: bool, offset_bytes: int = 0) -> memoryview:
         """mmap(2), shared."""
@@ -102,7 +97,7 @@ class Maps:
             mapped = mmap.mmap(fd, length_bytes, mmap.MAP_SHARED, access, offset=offset_bytes)
         except (OSError, ValueError) as error:
             cause = error if isinstance(error, OSError) else OSError(_errno.EINVAL, "")
-            raise explained(cause, f"map memory of map (fd {fd})", Operation.MEMORY_MAP) from None
+            raise complaint(cause, "map_memory_error", fd) from None
         return memoryview(mapped)
 
 
@@ -119,25 +114,3 @@ def element(fd: int, key: int = 0, value: int = 0, flags: int = 0) -> bytearray:
 def kernel_name(name: str) -> str:
     """Return a name as the kernel takes it: at most 15 bytes."""
     return name.encode()[: OBJ_NAME_LEN - 1].decode(errors="ignore")
-
-
-def _create_error(error: OSError, request: MapCreate) -> OSError:
-    from ebee.kernel.errors import map_needs, map_subject
-
-    tried = f"create map {request.name}" if request.name else f"create {map_subject(request.type)[:-1]}"
-    if error.errno == _errno.EINVAL:
-        shape = (
-            f"type {map_subject(request.type).split()[0]}, key {request.key_size_bytes} bytes, "
-            f"value {request.value_size_bytes} bytes, max_entries {request.max_entries}, "
-            f"flags {request.flags:#x}"
-        )
-        return MapError(
-            f"{tried}: the kernel does not take {shape} (EINVAL)", errno=_errno.EINVAL, hint=_EINVAL_HINT
-        )
-    return explained(
-        error, tried, Operation.MAP_CREATE, subject=map_subject(request.type), needs=map_needs(request.type)
-    )
-
-
-def _access_error(error: OSError, tried: str, fd: int) -> OSError:
-    return explained(error, f"{tried} of map (fd {fd})", Operation.MAP_ACCESS)

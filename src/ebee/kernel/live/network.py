@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import errno as _errno
 import struct
 from collections.abc import Iterator
 from sys import byteorder
 
 from ebee.abi import netlink as abi
-from ebee.abi.bpf import XDP_FLAGS_HW_MODE, XDP_FLAGS_REPLACE
-from ebee.errors import AttachError, KernelError
+from ebee.abi.bpf import XDP_FLAGS_REPLACE
+from ebee.errors import KernelError
 from ebee.kernel.live.netlink import (
     Message,
     Netlink,
@@ -81,35 +80,13 @@ class Network:
 
 
 def xdp_error(error: KernelError, tried: str, ifindex: int, flags: int) -> KernelError:
-    """Return an error that calls the device by its name and says which program holds the place.
+    """Return an error that calls the device by its name: see `ebee.kernel.complaints.xdp_error`."""
+    from ebee.kernel import complaints
 
-    Args:
-        tried: how the error's message begins, up to the device's number.
-        flags: XDP_FLAGS_* of the attempt.
-    """
     try:
-        devices = Network().net_devices()
+        return complaints.xdp_error(error, tried, ifindex, flags, Network().net_devices())
     except KernelError:
         return error
-    device = next((each for each in devices if each.ifindex == ifindex), None)
-    if device is None:
-        here = ", ".join(f"{each.ifindex} {each.name}" for each in devices)
-        found = f"{tried} {ifindex}: there is no device of that number ({error.errno_name})"
-        return AttachError(found, errno=error.errno, hint=f"devices here: {here}")
-    message = error.message.replace(f"{tried} {ifindex}", f"{tried} {device.name}", 1)
-    hint = _xdp_hint(error, device, flags) or error.hint
-    return type(error)(message, errno=error.errno, hint=hint)
-
-
-def _xdp_hint(error: KernelError, device: NetDevice, flags: int) -> str | None:
-    if error.errno == _errno.EOPNOTSUPP:
-        return f"attach it in generic mode, which every device has: xdpgeneric on {device.name}"
-    if error.errno == _errno.EINVAL and flags & XDP_FLAGS_HW_MODE:
-        return "offloading takes a driver that can, and a program that was loaded for this device"
-    if error.errno in (_errno.EBUSY, _errno.EEXIST) and device.xdp:
-        there = " and ".join(f"program {state.program_id} in {state.mode} mode" for state in device.xdp)
-        return f"{device.name} runs {there}: detach it first, the link that holds it included"
-    return None
 
 
 def _device(message: Message) -> NetDevice:

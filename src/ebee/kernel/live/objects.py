@@ -11,7 +11,7 @@ from ebee.abi.bpf import Command
 from ebee.abi.layout import Layout, Value
 from ebee.abi.layouts import ATTR_GET_ID, ATTR_OBJ, ATTR_OBJ_GET_INFO, BTF_INFO, MAP_INFO, PROG_INFO
 from ebee.errors import GoneError, KernelError
-from ebee.kernel.live.command import bpf, bpf_explained, explained, number_of, unpacked
+from ebee.kernel.live.command import bpf, complaint, explained, number_of, unpacked
 from ebee.kernel.live.syscall import Buffer, address, buffer, c_string
 from ebee.kernel.operations import Operation
 from ebee.kernel.protocol import BtfInfo, LinkInfo, MapInfo, ObjectKind, ProgramInfo
@@ -93,20 +93,24 @@ class Objects:
         try:
             bpf(Command.OBJ_PIN, attributes)
         except OSError as error:
-            raise _pin_error(error, path) from None
+            folder = os.path.dirname(path) or "."
+            raise complaint(error, "pin_error", path, folder, self.pin_folder(folder)) from None
 
     def open_pin(self, path: str, flags: int = 0) -> int:
         """BPF_OBJ_GET."""
         raw = _path(path)
         attributes = ATTR_OBJ.pack(pathname=address(raw), file_flags=flags)
-        return bpf_explained(Command.OBJ_GET, attributes, f"open pin {path}", Operation.OPEN_PIN)
+        try:
+            return bpf(Command.OBJ_GET, attributes)
+        except OSError as error:
+            raise complaint(error, "open_pin_error", path) from None
 
     def unpin(self, path: str) -> None:
         """unlink(2)."""
         try:
             os.unlink(path)
         except OSError as error:
-            raise explained(error, f"remove pin {path}", Operation.OPEN_PIN) from None
+            raise complaint(error, "unpin_error", path) from None
 
     def is_pinned(self, path: str) -> bool:
         """By lstat(2)."""
@@ -158,7 +162,7 @@ class Objects:
             told, arrays = _program_arrays(fd, wanted)
         except OSError as error:
             if error.errno != _errno.ENODEV:
-                raise explained(error, f"ask about program (fd {fd})", Operation.INFO) from None
+                raise complaint(error, "info_error", "program", fd) from None
             # The network device that the program was offloaded to is gone; nothing else is told.
             return _program_record({}, {}, fd)._replace(orphaned=True)
         return _program_record(told, arrays, fd)
@@ -194,18 +198,18 @@ class Objects:
         try:
             return read_link_info(fd)
         except OSError as error:
-            raise explained(error, f"ask about link (fd {fd})", Operation.INFO) from None
+            raise complaint(error, "info_error", "link", fd) from None
 
     def btf_info(self, fd: int, *, data: bool = False) -> BtfInfo:
         """BPF_OBJ_GET_INFO_BY_FD."""
-        tried, name = f"ask about BTF (fd {fd})", buffer(_NAME_BYTES)
+        name = buffer(_NAME_BYTES)
         try:
             told, content = _btf(fd, name, 0)
             size_bytes = number_of(told, "btf_size")
             if data:
                 _, content = _btf(fd, name, size_bytes)
         except OSError as error:
-            raise explained(error, tried, Operation.INFO) from None
+            raise complaint(error, "info_error", "BTF", fd) from None
         return BtfInfo(
             id=number_of(told, "id"),
             name=c_string(name.raw),
@@ -225,27 +229,6 @@ def _files(folder: str) -> Iterator[str]:
 def kind_noun(kind: ObjectKind) -> str:
     """Return a kind as it is called in a sentence."""
     return "BTF" if kind is ObjectKind.BTF else kind.value
-
-
-def _pin_error(error: OSError, path: str) -> KernelError:
-    """Return the error of a pin: the kernel says EPERM of another file system and of a dot alike."""
-    if error.errno == _errno.EPERM:
-        from ebee.host.mounts import bpffs_holding, file_system_of
-
-        tried, folder = f"pin at {path}", os.path.dirname(path) or "."
-        if bpffs_holding(folder) is None:
-            return KernelError(
-                f"{tried}: {folder} is on {file_system_of(folder)}, expected bpffs (EPERM)",
-                errno=_errno.EPERM,
-                hint=f"use a path below /sys/fs/bpf, or mount it there: mount -t bpf bpf {folder}",
-            )
-        if "." in os.path.basename(path):
-            return KernelError(
-                f"{tried}: the name holds a dot, which bpffs does not take (EPERM)",
-                errno=_errno.EPERM,
-                hint="use an underscore",
-            )
-    return explained(error, f"pin at {path}", Operation.PIN)
 
 
 def _plural(kind: ObjectKind) -> str:
@@ -280,7 +263,7 @@ def _info(fd: int, layout: Layout, what: str) -> dict[str, Value]:
     try:
         return _info_raw(fd, layout, layout.pack())
     except OSError as error:
-        raise explained(error, f"ask about {what} (fd {fd})", Operation.INFO) from None
+        raise complaint(error, "info_error", what, fd) from None
 
 
 def fd_facts(fd: int) -> dict[str, int]:

@@ -8,10 +8,9 @@ from array import array
 from ebee.abi.bpf import AttachType, Command
 from ebee.abi.layouts import ATTR_BTF_LOAD, ATTR_PROG_LOAD, ATTR_PROG_QUERY, ATTR_PROG_TEST_RUN
 from ebee.errors import KernelError
-from ebee.kernel.live.command import bpf, explained, number_of, unpacked
+from ebee.kernel.live.command import bpf, complaint, number_of, unpacked
 from ebee.kernel.live.maps import kernel_name
 from ebee.kernel.live.syscall import Buffer, address, buffer, c_string
-from ebee.kernel.operations import Operation
 from ebee.kernel.protocol import AttachedProgram, LoadAnswer, ProgramLoad, RunAnswer, RunRequest
 
 _INSTRUCTION_BYTES = 8
@@ -84,22 +83,18 @@ class Programs:
         try:
             bpf(Command.PROG_TEST_RUN, attributes)
         except OSError as error:
-            raise _run_error(error, request) from None
+            raise complaint(error, "run_error", request) from None
         return _run_answer(attributes, data, context)
 
     def program_query(self, target: int, attach_type: AttachType, flags: int = 0) -> list[AttachedProgram]:
         """BPF_PROG_QUERY."""
-        tried = f"ask which programs are attached at {attach_type.name}"
         room = _FIRST_QUERY
         while True:
             try:
                 return _query(target, attach_type, flags, room)
             except OSError as error:
                 if isinstance(error, KernelError) or error.errno != _errno.ENOSPC or room > 1 << 16:
-                    subject = f"query of {attach_type.name}"
-                    raise explained(
-                        error, tried, Operation.QUERY, subject=subject, needs=("CAP_NET_ADMIN",)
-                    ) from None
+                    raise complaint(error, "query_error", attach_type) from None
                 room *= 8
 
 
@@ -133,22 +128,6 @@ def _load(command: Command, attributes: bytearray) -> tuple[int, int]:
             if number != _errno.EAGAIN:
                 break
     return -1, number
-
-
-def _run_error(error: OSError, request: RunRequest) -> OSError:
-    tried = f"run program (fd {request.program_fd}) on {len(request.data)} bytes"
-    detail = hint = ""
-    if error.errno == _errno.EINVAL:
-        detail = "the kernel does not take this packet, context or repeat for this type of program"
-        hint = "network programs want a packet of at least 14 bytes"
-    return explained(
-        error,
-        tried,
-        Operation.TEST_RUN,
-        subject="test run for this type of program",
-        detail=detail,
-        hint=hint or None,
-    )
 
 
 def _run_answer(attributes: bytearray, data: Buffer, context: Buffer) -> RunAnswer:

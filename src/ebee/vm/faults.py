@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+from ebee.errors import MachineError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ebee.vm.code import Code
+
 
 class Fault(Exception):  # noqa: N818  # caught inside; what users see is a MachineError
     """A program did what it must not.
@@ -47,3 +53,26 @@ class Refusal(Exception):  # noqa: N818  # an answer with an errno, caught insid
         super().__init__(errno, detail)
         self.errno = errno
         self.detail = detail
+
+
+def stopped(fault: Fault, code: Code, slot: int) -> MachineError:
+    """Return the error that a fault of a program is, with the line where it stopped.
+
+    Args:
+        slot: the instruction that did it.
+    """
+    from ebee.source import Diagnostic, Span
+
+    place = code.place_of(slot)
+    where = f"instruction {slot}" if place is None else f"line {place.line}"
+    diagnostic = None
+    if place is not None:
+        span = Span(place.file, place.line, place.column)
+        diagnostic = Diagnostic(fault.message, span=span, source_line=place.text or None, hint=fault.hint)
+    return MachineError(
+        f"run {code.name}: {where}: {fault.message}",
+        program=code.name,
+        slot=slot,
+        diagnostic=diagnostic,
+        hint=fault.hint,
+    )

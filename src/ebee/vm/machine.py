@@ -175,6 +175,12 @@ def function_address(slot: int) -> int:
     return address_of(CODE, slot)
 
 
+def function_slot(address: int) -> int | None:
+    """Return at which slot the function with an address begins; None for what is no function's address."""
+    slot = (address - address_of(CODE)) >> 28
+    return slot if 0 <= slot < 1 << 24 and address == function_address(slot) else None
+
+
 def map_address(index: int) -> int:
     """Return the address by which programs know a map."""
     return address_of(MAPS, index)

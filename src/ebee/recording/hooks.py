@@ -92,10 +92,10 @@ def tracepoint_facts(category: str, fields: tuple[EventField, ...]) -> HookFacts
         fields = tuple(field for field in fields if not field.type.startswith("__data_loc"))
     end = max((field.offset_bytes + field.size_bytes for field in fields), default=_POINTER_BYTES)
     dynamic = [field.offset_bytes for field in fields if field.type.startswith("__data_loc")]
+    if not dynamic:
+        end = (end + 7) & ~7
     return HookFacts(
-        context_bytes=min((end + 7) & ~7, MOST_CONTEXT_BYTES)
-        if not dynamic
-        else min(end, MOST_CONTEXT_BYTES),
+        context_bytes=min(end, MOST_CONTEXT_BYTES),
         hidden_bytes=_POINTER_BYTES,
         dynamic=tuple(dynamic[:_MOST_DYNAMIC]),
         fields=fields,

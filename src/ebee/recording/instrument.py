@@ -62,15 +62,19 @@ def scratch_name(index: int) -> str:
     return f"ebee.scratch@{index}"
 
 
+def _data_name(index: int) -> str:
+    return f"ebee.rodata@{index}"
+
+
 def instrument(
-    spec: ObjectSpec, hooks: Sequence[tuple[ProgramSpec, HookFacts]], wanted: Filter = Filter()
+    spec: ObjectSpec, hooks: Sequence[tuple[ProgramSpec, HookFacts]], wanted: Filter | None = None
 ) -> ObjectSpec:
     """Return an object whose programs do as before and record what they see.
 
     Args:
         spec: the user's; it is not changed.
         hooks: the programs to record, whose place here is their number in events.
-        wanted: whose events are recorded.
+        wanted: whose events are recorded; by default everybody's.
 
     Raises:
         SpecError: the object reaches a program by tail calls from several hooks.
@@ -84,7 +88,7 @@ def instrument(
     result.maps[EVENTS] = recorder.maps["events"].replaced(name=EVENTS, kernel_name="ebee_events")
     for index, (program, facts) in enumerate(hooks):
         copies = _Copies(spec, recorder, own_types, index)
-        result.maps |= copies.maps(_facts(index, facts, wanted))
+        result.maps |= copies.maps(_facts(index, facts, wanted or Filter()))
         result.functions |= copies.functions()
         begin = copies.entry(program)
         result.functions[begin.name] = begin
@@ -135,7 +139,7 @@ class _Copies:
             name=scratch_name(self._index), kernel_name="ebee_scratch", key_type_id=0, value_type_id=0
         )
         data = self._recorder.maps[".rodata"].replaced(
-            name=f"ebee.rodata@{self._index}", kernel_name="ebee.rodata", value_type_id=0, contents=facts
+            name=_data_name(self._index), kernel_name="ebee.rodata", value_type_id=0, contents=facts
         )
         return {scratch.name: scratch, data.name: data}
 
@@ -175,10 +179,8 @@ class _Copies:
         instructions = list(function.instructions)
         for slot, _ in found:
             instructions[slot] = Instruction(_CALL, src=_PSEUDO_CALL, imm=-1)
-        calls: list[Reference] = [
-            FunctionReference(slot, _copy_name(name, self._index)) for slot, name in found
-        ]
-        references = [*map(self._aimed, function.references), *calls]
+        calls = [FunctionReference(slot, _copy_name(name, self._index)) for slot, name in found]
+        references: list[Reference] = [*map(self._aimed, function.references), *calls]
         return function.replaced(
             name=_copy_name(function.name, self._index),
             instructions=instructions,
@@ -201,11 +203,8 @@ class _Copies:
 
     def _at_own_map(self, reference: Reference) -> Reference:
         assert isinstance(reference, MapReference), reference
-        names = {
-            "events": EVENTS,
-            "scratch": scratch_name(self._index),
-            ".rodata": f"ebee.rodata@{self._index}",
-        }
+        own = (EVENTS, scratch_name(self._index), _data_name(self._index))
+        names = dict(zip(("events", "scratch", ".rodata"), own, strict=True))
         return reference._replace(map_name=names[reference.map_name])
 
 

@@ -221,7 +221,7 @@ def _load(recorded: ObjectSpec, spec: ObjectSpec, kernel: Kernel) -> LoadedObjec
     except VerifierError as error:
         load(spec, kernel, programs=list(recorded.programs)).close()
         raise VerifierError(
-            f"record {error.program}: the verifier takes the program, but not with the recorder's calls in it",
+            f"record {error.program}: the verifier takes it by itself, but not with the recorder's calls",
             program=error.program,
             log=error.log,
             errno=error.errno,

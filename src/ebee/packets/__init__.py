@@ -5,6 +5,7 @@ names the packet. They are written here because the libraries that read both for
 libpcap, or are no more kept, or do not say which packet is broken; pcap and pcapng are small.
 """
 
+from ebee.packets.describe import describe
 from ebee.packets.files import (
     PacketReader,
     PacketWriter,
@@ -24,6 +25,7 @@ __all__ = [
     "PacketReader",
     "PacketWriter",
     "as_packet",
+    "describe",
     "format_of",
     "generate",
     "link_name",

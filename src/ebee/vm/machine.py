@@ -112,10 +112,12 @@ class Outcome(NamedTuple):
     Attributes:
         return_value: r0 at the end, as 64 bits without a sign.
         instructions: how many were executed; 0 where the engine does not count them.
+        redirected: `Run.redirected` at the end.
     """
 
     return_value: int
     instructions: int = 0
+    redirected: object = None
 
 
 class Run:

@@ -69,11 +69,12 @@ class Interpreter:
             MachineError: it did what it must not, or took more than its budget; with its line.
         """
         enter(self.machine.memory, context)
-        taken = 0
+        taken, redirected = 0, None
         for _ in range(repeat):
             run = self._new_run(code, context, budget, cpu)
             taken = self._start(run, function_address(0), (context.region.address(),), budget)
-        return Outcome(self._processor.registers[0], taken)
+            redirected = run.redirected
+        return Outcome(self._processor.registers[0], taken, redirected)
 
     def _new_run(self, code: Code, context: Context, budget: int, cpu: int) -> Run:
         def call(address: int, arguments: Sequence[int]) -> int:

@@ -92,12 +92,38 @@ COMMANDS: dict[str, Entry | Group] = {
     ),
     "run": Entry(
         "run",
-        "compile, load, attach and show what programs print, until Ctrl-C",
-        ("run FILE [--dev DEVICE] [--mode MODE] [--duration SECONDS]",),
+        "run a program: attached on this kernel until Ctrl-C, or on packets",
+        (
+            "run FILE [--dev DEVICE] [--mode MODE] [--duration SECONDS] [--vm | --live]",
+            "run FILE --pcap PACKETS [--out OUT] [--count N] [--program NAME] [--vm | --live]",
+        ),
         (
             Option(("--dev",), "DEVICE", "the interface for programs that go on one"),
             Option(("--mode",), "MODE", "how XDP programs attach: xdp, xdpdrv, xdpgeneric or xdpoffload"),
             Option(("--duration",), "SECONDS", "stop after so long"),
+            Option(
+                ("--pcap",), "PACKETS", "run packets through it: pcap, pcapng or hex; - is standard input"
+            ),
+            Option(("--out",), "OUT", "write the packets that pass, as the program leaves them"),
+            Option(("--count",), "N", "so many packets at most; without --pcap, so many are made"),
+            Option(("--program",), "NAME", "this program alone, where FILE has several"),
+            Option(("--vm",), "", "on the userspace machine, which needs no rights"),
+            Option(("--live",), "", "on this machine's kernel or not at all"),
+            Option(("--engine",), "ENGINE", "of the userspace machine: interpreter or native"),
+        ),
+    ),
+    "record": Entry(
+        "record",
+        "record what a tracing program's hooks see, to run it anywhere later",
+        ("record FILE [-o OUT] [--duration SECONDS] [--count N] [--comm NAME] [--pid PID]",),
+        (
+            Option(
+                ("-o", "--output"), "OUT", "where to write; by default FILE with .ebee; - is standard output"
+            ),
+            Option(("--duration",), "SECONDS", "stop after so long"),
+            Option(("--count",), "N", "stop after so many events"),
+            Option(("--comm",), "NAME", "only tasks of this name"),
+            Option(("--pid",), "PID", "only this process or thread"),
         ),
     ),
     "prog": Group(

@@ -120,8 +120,8 @@ def decode_event(data: bytes, byte_order: str = "little") -> Event:
     program, flags, time_ns, cgroup_id, pid, tgid, uid, gid, cpu, context_bytes, comm = struct.unpack_from(
         prefix + _HEAD, data
     )
-    if flags & ~EventFlag.CUT:
-        raise FormatError(f"byte 4: flags {flags:#x}, expected 0 or {EventFlag.CUT:#x}")
+    if flags not in (0, 1):
+        raise FormatError(f"byte 4: flags {flags:#x}, expected 0 or 0x1")
     context = _taken(data, HEAD_BYTES, context_bytes, "context")
     return Event(
         program=program,

@@ -12,6 +12,7 @@
 #define MOST_BYTES 4096u /* of one piece of memory */
 #define CONTEXT_MOST_BYTES 4096u
 #define DYNAMIC_FIELDS 4
+#define STACK_BYTES (127 * 8)
 #define DATA_BYTES (32768u - 64u) /* a value of a per-CPU map has at most 32 KiB */
 #define LAST_PLACE (DATA_BYTES - MOST_BYTES - sizeof(struct piece))
 
@@ -250,7 +251,7 @@ RECORDED __u64 ebee_get_func_ip(void *ctx)
 RECORDED __u64 ebee_get_current_ancestor_cgroup_id(__u64 level)
 {
 	__u64 result = bpf_get_current_ancestor_cgroup_id(level);
-	note(RESULT, BPF_FUNC_get_current_ancestor_cgroup_id, result, 0, 0);
+	note(RESULT, BPF_FUNC_get_current_ancestor_cgroup_id, result, &level, sizeof(level));
 	return result;
 }
 
@@ -261,18 +262,30 @@ RECORDED long ebee_get_ns_current_pid_tgid(__u64 device, __u64 inode, struct bpf
 	return result;
 }
 
+// Note the whole stack, whatever part of it the program takes; the value says whose it is.
+INSIDE void note_stack(void *ctx, __u64 flags)
+{
+	struct scratch *room;
+	struct piece *piece = next_piece(&room);
+	if (!piece)
+		return;
+	flags &= BPF_F_USER_STACK;
+	long size = bpf_get_stack(ctx, piece + 1, STACK_BYTES, flags);
+	OPAQUE(size);
+	if (size > 0 && size <= STACK_BYTES)
+		finish(room, piece, RESULT, BPF_FUNC_get_stack, flags, size);
+}
+
 RECORDED long ebee_get_stackid(void *ctx, void *map, __u64 flags)
 {
-	long result = bpf_get_stackid(ctx, map, flags);
-	note(RESULT, BPF_FUNC_get_stackid, result, 0, 0);
-	return result;
+	note_stack(ctx, flags);
+	return bpf_get_stackid(ctx, map, flags);
 }
 
 RECORDED long ebee_get_stack(void *ctx, void *to, __u64 size, __u64 flags)
 {
-	long result = bpf_get_stack(ctx, to, size, flags);
-	note(RESULT, BPF_FUNC_get_stack, result, to, result > 0 ? result : 0);
-	return result;
+	note_stack(ctx, flags);
+	return bpf_get_stack(ctx, to, size, flags);
 }
 
 RECORDED long ebee_d_path(struct path *path, char *to, __u64 size)

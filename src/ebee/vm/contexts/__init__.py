@@ -8,7 +8,9 @@ from ebee.vm.contexts.base import enter, get_field, release, set_field
 from ebee.vm.contexts.raw import (
     SOCKET_STRUCTS,
     Call,
+    Output,
     arguments_context,
+    iterator_context,
     message_context,
     perf_event_context,
     raw_context,
@@ -23,11 +25,13 @@ from ebee.vm.contexts.xdp import xdp_context, xdp_context_out, xdp_data_out
 __all__ = [
     "SOCKET_STRUCTS",
     "Call",
+    "Output",
     "Skb",
     "arguments_context",
     "enter",
     "flow_context",
     "get_field",
+    "iterator_context",
     "message_context",
     "perf_event_context",
     "raw_context",

@@ -58,6 +58,33 @@ class Call:
         self.cookie = cookie
 
 
+class Output:
+    """What an iterator's program prints.
+
+    Attributes:
+        data: all that it has printed.
+    """
+
+    def __init__(self) -> None:
+        self.data = bytearray()
+
+
+def iterator_context(
+    memory: Memory, pointers: Sequence[int], *, session: int = 0, number: int = 0
+) -> Context:
+    """Make the context of one step of an iterator; its `event` is the Output.
+
+    Args:
+        pointers: what follows the first field: the addresses of what is shown, 0 for none.
+        session, number: of the iteration, and of the step, from 0.
+    """
+    meta = memory.add("struct bpf_iter_meta", 24, writable=False)
+    meta.element(0)[:] = struct.pack("<QQQ", 0, session, number)
+    data = struct.pack(f"<{1 + len(pointers)}Q", meta.address(), *pointers)
+    region = context_region(memory, data, "the context (bpf_iter)")
+    return Context(region, None, Output(), (meta,))
+
+
 def raw_context(
     memory: Memory, data: bytes, name: str = "the context", *, writable: bool = False, cookie: int = 0
 ) -> Context:

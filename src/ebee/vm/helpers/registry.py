@@ -16,7 +16,10 @@ from ebee.vm.machine import Run
 
 HelperFunction = Callable[[Run, int, int, int, int, int], int]
 
-_MODULES = ("general",)
+_MODULES = (
+    *("maps", "general", "probing", "strings", "printing", "callbacks"),
+    *("checksums", "skb", "headers", "routing", "xdp"),
+)
 _TABLE: dict[int, HelperFunction] = {}
 
 
@@ -58,7 +61,5 @@ def _missing(number: int, known: dict[int, HelperFunction]) -> Fault:
     name = name_of(number)
     if name is None:
         return Fault(f"call of helper {number}: no kernel has such a helper")
-    names = [f"bpf_{other}" for other in map(name_of, known) if other is not None]
-    return Fault(
-        f"call of bpf_{name}: the userspace machine has no such helper", did_you_mean(f"bpf_{name}", names)
-    )
+    names = [other for other in map(name_of, known) if other is not None]
+    return Fault(f"call of {name}: the userspace machine has no such helper", did_you_mean(name, names))

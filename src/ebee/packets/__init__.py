@@ -6,6 +6,7 @@ libpcap, or are no more kept, or do not say which packet is broken; pcap and pca
 """
 
 from ebee.packets.describe import describe
+from ebee.packets.ethernet import as_frame, from_frame
 from ebee.packets.files import (
     PacketReader,
     PacketWriter,
@@ -24,9 +25,11 @@ __all__ = [
     "Packet",
     "PacketReader",
     "PacketWriter",
+    "as_frame",
     "as_packet",
     "describe",
     "format_of",
+    "from_frame",
     "generate",
     "link_name",
     "open_writer",

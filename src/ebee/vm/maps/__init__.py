@@ -7,17 +7,42 @@ from importlib import import_module
 
 from ebee.abi.bpf import MapType
 from ebee.vm.faults import Refusal
-from ebee.vm.maps.base import MapSetup, VmMap
+from ebee.vm.maps.base import MapSetup, VmMap, check_flags
 from ebee.vm.memory import Memory
 
 __all__ = ["MapSetup", "VmMap", "make_map"]
 
-_CLASSES: dict[MapType, tuple[str, str]] = {
-    MapType.HASH: ("hash", "HashMap"),
-    MapType.PERCPU_HASH: ("hash", "HashMap"),
-    MapType.LRU_HASH: ("hash", "HashMap"),
-    MapType.LRU_PERCPU_HASH: ("hash", "HashMap"),
+_CLASSES: dict[str, tuple[str, ...]] = {
+    "hash.HashMap": ("HASH", "PERCPU_HASH", "LRU_HASH", "LRU_PERCPU_HASH"),
+    "arrays.ArrayMap": ("ARRAY", "PERCPU_ARRAY"),
+    "lpm.LpmTrie": ("LPM_TRIE",),
+    "queues.QueueOrStack": ("QUEUE", "STACK"),
+    "bloom.BloomFilter": ("BLOOM_FILTER",),
+    "rings.RingBuffer": ("RINGBUF",),
+    "rings.UserRingBuffer": ("USER_RINGBUF",),
+    "descriptors.ProgramArray": ("PROG_ARRAY",),
+    "descriptors.PerfEventArray": ("PERF_EVENT_ARRAY",),
+    "descriptors.CgroupArray": ("CGROUP_ARRAY",),
+    "nested.ArrayOfMaps": ("ARRAY_OF_MAPS",),
+    "nested.HashOfMaps": ("HASH_OF_MAPS",),
+    "redirect.DeviceMap": ("DEVMAP",),
+    "redirect.DeviceHash": ("DEVMAP_HASH",),
+    "redirect.CpuMap": ("CPUMAP",),
+    "redirect.SocketMap": ("XSKMAP",),
+    "sockets.NoSockets": ("SOCKMAP", "SOCKHASH", "REUSEPORT_SOCKARRAY"),
+    "stack_traces.StackTraces": ("STACK_TRACE",),
+    "storage.LocalStorage": ("SK_STORAGE", "INODE_STORAGE", "TASK_STORAGE", "CGRP_STORAGE"),
+    "storage.CgroupStorage": ("CGROUP_STORAGE", "PERCPU_CGROUP_STORAGE"),
 }
+_PLACES = {MapType[name]: place for place, names in _CLASSES.items() for name in names}
+
+_NEVER = {
+    MapType.ARENA: "its pointers have 32 bits and are user space's",
+    MapType.STRUCT_OPS: "it implements a part of the kernel",
+    MapType.INSN_ARRAY: "it holds places in machine code",
+    MapType.RHASH: "use a HASH with BPF_F_NO_PREALLOC",
+}
+_WITH_EXTRA = (MapType.BLOOM_FILTER, MapType.ARENA)
 
 
 def make_map(setup: MapSetup, memory: Memory, *, cpus: int, index: int) -> VmMap:
@@ -28,11 +53,17 @@ def make_map(setup: MapSetup, memory: Memory, *, cpus: int, index: int) -> VmMap
         index: its number on this machine.
 
     Raises:
-        Refusal: the kernel makes no such map, with its errno; or the machine does not (ENOTSUPP, ENOMEM),
-            and the detail says why.
+        Refusal: the kernel makes no such map, with its errno; or the machine has no room (ENOMEM) or no
+            such type (EOPNOTSUPP). The detail says why.
     """
-    if setup.type not in _CLASSES:
-        raise Refusal(errno.EINVAL, f"no map type {setup.type}")
-    module, name = _CLASSES[setup.type]
+    if setup.type in _NEVER:
+        reason = f"the userspace machine has no maps of type {setup.type.name}: {_NEVER[setup.type]}"
+        raise Refusal(errno.EOPNOTSUPP, reason)
+    if setup.type not in _PLACES:
+        raise Refusal(errno.EINVAL, f"there is no map type {int(setup.type)}")
+    check_flags(setup, setup.flags)
+    if setup.extra and setup.type not in _WITH_EXTRA:
+        raise Refusal(errno.EINVAL, "map_extra is for bloom filters")
+    module, name = _PLACES[setup.type].split(".")
     kind: type[VmMap] = getattr(import_module(f"ebee.vm.maps.{module}"), name)
     return kind(setup, memory, cpus=cpus, index=index)

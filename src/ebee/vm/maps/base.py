@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 from ebee.abi.bpf import F_LOCK, F_RDONLY, F_RDONLY_PROG, F_WRONLY, F_WRONLY_PROG, MapType
 from ebee.record import NamedTuple
@@ -30,6 +32,7 @@ class MapSetup(NamedTuple):
         flags, extra: as the kernel takes them (map_flags, map_extra).
         has_spin_lock: the value's BTF has a struct bpf_spin_lock: updates and look-ups may have
             BPF_F_LOCK.
+        inner: for maps of maps what the map was made from that they were created with.
     """
 
     type: MapType
@@ -40,6 +43,7 @@ class MapSetup(NamedTuple):
     flags: int = 0
     extra: int = 0
     has_spin_lock: bool = False
+    inner: MapSetup | None = None
 
 
 class VmMap:
@@ -127,8 +131,8 @@ class VmMap:
             key = self.next_key(key)
 
     def mapped(self) -> memoryview:
-        """Return the bytes that mmap(2) of this map shows, writable; EINVAL where it cannot be mapped."""
-        raise Refusal(errno.EINVAL)
+        """Return the bytes that mmap(2) of this map shows, writable; ENOTSUPP where its type has none."""
+        raise Refusal(ENOTSUPP)
 
     def close(self) -> None:
         """Give the memory back."""
@@ -223,6 +227,11 @@ def rounded(size_bytes: int) -> int:
     return (size_bytes + 7) & ~7
 
 
+def page_bytes() -> int:
+    """Return how long a page of this system is: what mmap(2) rounds to."""
+    return os.sysconf("SC_PAGESIZE") if hasattr(os, "sysconf") else 4096
+
+
 def check_flags(setup: MapSetup, known: int) -> None:
     """Refuse flags that a type of map does not have, and those that exclude each other."""
     if unknown := setup.flags & ~known:
@@ -245,10 +254,20 @@ def make_values(owner: VmMap, elements: int, *, stride_bytes: int = 0) -> Region
         )
     if setup.value_size_bytes > LARGEST_VALUE_BYTES:
         raise Refusal(errno.ENOMEM, f"values of more than {LARGEST_VALUE_BYTES >> 20} MiB")
-    return owner.memory.add(
-        f"map '{setup.name}'",
-        setup.value_size_bytes,
-        elements=elements,
-        writable=not setup.flags & F_RDONLY_PROG,
-        stride_bytes=stride_bytes,
-    )
+    with enough_memory():
+        return owner.memory.add(
+            f"map '{setup.name}'",
+            setup.value_size_bytes,
+            elements=elements,
+            writable=not setup.flags & F_RDONLY_PROG,
+            stride_bytes=stride_bytes,
+        )
+
+
+@contextmanager
+def enough_memory() -> Iterator[None]:
+    """Make ENOMEM of Python's own error."""
+    try:
+        yield
+    except MemoryError:
+        raise Refusal(errno.ENOMEM, "this process gets no more memory") from None

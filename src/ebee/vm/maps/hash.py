@@ -64,6 +64,7 @@ from ebee.vm.maps.base import (
     MapSetup,
     VmMap,
     check_flags,
+    enough_memory,
     make_values,
     rounded,
 )
@@ -86,7 +87,7 @@ KEY_AT: Final = 16
 _PER_CPU = (MapType.PERCPU_HASH, MapType.LRU_PERCPU_HASH)
 _LRU = (MapType.LRU_HASH, MapType.LRU_PERCPU_HASH)
 _FLAGS = F_NO_PREALLOC | F_NO_COMMON_LRU | F_NUMA_NODE | F_ZERO_SEED | ACCESS_FLAGS
-_LARGEST_BYTES = (4 << 20) - 56
+_LARGEST_BYTES = (4 << 20) - 48
 """Key and value together stay below this, for the kernel allocates an element in one piece."""
 _CHUNK = 1024
 
@@ -105,9 +106,9 @@ class HashMap(VmMap):
         self.per_cpu = setup.type in _PER_CPU
         self.lru = setup.type in _LRU
         self.capacity = setup.max_entries + max(1, cpus)
-        self._make_table()
         copies = cpus if self.per_cpu else 1
         self.values = make_values(self, self.capacity * copies)
+        self._make_table()
         self._base = self.values.address()
         self._cpu_step = self.capacity << ELEMENT_SHIFT if self.per_cpu else 0
 
@@ -118,7 +119,8 @@ class HashMap(VmMap):
         record_bytes = KEY_AT + rounded(setup.key_size_bytes)
         records_at = (HEADER_BYTES + 4 * buckets + 15) & ~15
         self.table_bytes = records_at + record_bytes * self.capacity
-        self.table_start, table = self.memory.arena.allocate(self.table_bytes)
+        with enough_memory():
+            self.table_start, table = self.memory.arena.allocate(self.table_bytes)
         self._table = table
         words = table[: self.table_bytes & ~3].cast("I")
         self._header = words[: HEADER_BYTES // 4]

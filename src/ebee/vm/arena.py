@@ -141,9 +141,8 @@ class SharedArena(Arena):
             self._special(CONTEXT_AT + _LIST_BYTES, list(region.writable_parts or ()))
 
     def _special(self, place: int, pairs: list[tuple[int, int]]) -> None:
-        """Write a list of pairs; what finds no room in it is asked for."""
-        known = pairs[:_MOST_PAIRS]
-        numbers = [len(known), *(number for pair in known for number in pair)]
+        """Write a list of pairs; where its length says that not all found room, this process is asked."""
+        numbers = [len(pairs), *(number for pair in pairs[:_MOST_PAIRS] for number in pair)]
         self._bytes[place : place + 8 * len(numbers)] = b"".join(n.to_bytes(8, "little") for n in numbers)
 
 

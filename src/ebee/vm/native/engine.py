@@ -1,0 +1,313 @@
+"""The native engine: compiles programs, gives them to the process that runs them, answers what it asks."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Sequence
+
+from ebee.abi.arch import Arch, host
+from ebee.errors import MachineError, SpecError
+from ebee.record import Record
+from ebee.vm.arena import CODE_AT, CONTROL_AT, DATA_AT, SEEN_AT, SharedArena
+from ebee.vm.code import Code
+from ebee.vm.contexts import enter
+from ebee.vm.faults import Fault, stopped
+from ebee.vm.interpreter.decode import Steps, decode
+from ebee.vm.interpreter.numbers import U32, U64
+from ebee.vm.machine import DEFAULT_BUDGET, Context, Machine, Outcome, Run
+from ebee.vm.memory import REGION_SHIFT
+from ebee.vm.native import layout
+from ebee.vm.native.away import AwayProcessor, refused_slots
+from ebee.vm.native.compile import MachineCode, compile_code, source_text
+from ebee.vm.native.generator import Setting, generate
+from ebee.vm.native.layout import Order, Said
+from ebee.vm.native.origins import Facts
+from ebee.vm.native.process import RunnerProcess
+from ebee.vm.native.shape import width
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
+
+_PAGE_BYTES: Final = 1 << 16
+"""The largest page of the processors here: code begins on a page of its own, never written again."""
+_MOST_BUDGET: Final = 1 << 62
+_ARGUMENTS: Final = 6
+
+
+class _Program(Record):
+    """A compiled program.
+
+    Attributes:
+        number: its place among all of this engine, by which the process names it.
+        entry: where it is entered, in the process.
+    """
+
+    code: Code
+    steps: Steps
+    number: int
+    entry: int
+
+
+class Native:
+    """An engine that runs machine code, in a process of its own: what goes wrong there stays there.
+
+    Bounds are checked on every access, as the interpreter does; the outcome is the same.
+
+    Args:
+        machine: its memory has to be a `SharedArena`: `Machine(SharedArena())`.
+
+    Attributes:
+        compiled: how many programs were compiled, and not found compiled already.
+
+    Raises:
+        SpecError: the machine's memory cannot be shared.
+        NotSupportedError: ebee has no tables for this processor.
+    """
+
+    name = "native"
+
+    def __init__(self, machine: Machine) -> None:
+        if not isinstance(machine.memory.arena, SharedArena):
+            raise SpecError(
+                "native engine: the machine's memory is this process's own, expected a SharedArena",
+                hint="make the machine as Machine(SharedArena())",
+            )
+        self.machine = machine
+        self.compiled = 0
+        self._arena = machine.memory.arena
+        self._arch: Arch = host()
+        self._words = self._arena.window(CONTROL_AT, layout.STATE_BYTES).cast("Q")
+        self._words[layout.ARENA_BYTES] = self._arena.size_bytes
+        self._processor = AwayProcessor(machine, self._steps_of, self._call_there)
+        self._runner: RunnerProcess | None = None
+        self._programs: list[_Program] = []
+        self._by_code: dict[int, _Program] = {}
+        self._next_code = CODE_AT
+        self._running: Run | None = None
+        self._round = self._budget = 0
+        self._waiting = False
+
+    def close(self) -> None:
+        """End the process. A later run starts another."""
+        if self._runner is not None:
+            self._runner.close()
+            self._runner = None
+
+    def run(
+        self,
+        code: Code,
+        context: Context,
+        *,
+        budget: int = DEFAULT_BUDGET,
+        cpu: int = 0,
+        repeat: int = 1,
+    ) -> Outcome:
+        """Run a program from its first instruction with r1 at the context; the last run's outcome.
+
+        Args:
+            budget: how many instructions each run may take.
+            cpu: whose values per-CPU maps give.
+            repeat: how often; the packet and the context stay as a run leaves them.
+
+        Raises:
+            MachineError: it did what it must not, or took more than its budget; with its line. Or
+                the process that ran it ended.
+            ToolError: the program could not be compiled, or the process not started.
+        """
+        memory = self.machine.memory
+        enter(memory, context)
+        memory.changed(context.region)
+        if context.packet is not None:
+            memory.changed(context.packet.region)
+        run = self._new_run(code, context, budget, cpu)
+        value = self._start(run, 0, (context.region.address(),), budget, repeat)
+        return Outcome(value, budget - self._words[layout.LEFT], self._redirected(run))
+
+    def _redirected(self, run: Run) -> object:
+        """Return where the last round points; it has not set it where another one did."""
+        return run.redirected if self._round == self._words[layout.ROUND] else None
+
+    def source(self, code: Code, context: Context) -> str:
+        """Return the C that a program becomes, without what stands before all of them."""
+        return generate(code.instructions, self._setting(code, context))
+
+    # -- runs ------------------------------------------------------------------------------------
+    def _new_run(self, code: Code, context: Context, budget: int, cpu: int) -> Run:
+        def call(address: int, arguments: Sequence[int]) -> int:
+            if self._running is run:
+                return self._processor.call_back(address, arguments)
+            # The run is over: a timer's function, say, begins a run of its own.
+            return self._start(run, address, arguments, budget, 1)
+
+        run = Run(self.machine, code, context, call, cpu=cpu)
+        return run
+
+    def _start(self, run: Run, address: int, arguments: Sequence[int], budget: int, repeat: int) -> int:
+        """Enter a function, or the program for address 0, and answer until it returns its r0."""
+        assert self._running is None, "one run at a time"
+        program = self._program(run.code, run.context)
+        runner = self._started()
+        words = self._words
+        words[layout.ENTRY], words[layout.ENTERING] = program.entry, program.number
+        words[layout.FUNCTION], words[layout.REPEAT], words[layout.CPU] = address, repeat, run.cpu
+        words[layout.BUDGET] = min(budget, _MOST_BUDGET)
+        words[layout.PROGRAM] = program.number
+        self._set_arguments(arguments)
+        self._running, self._round, self._budget = run, 0, budget
+        try:
+            return self._converse(runner, Order.RUN)
+        except BaseException:
+            self._abort(runner)
+            raise
+        finally:
+            self._running = None
+
+    def _set_arguments(self, arguments: Sequence[int]) -> None:
+        for index in range(5):
+            given = arguments[index] if index < len(arguments) else 0
+            self._words[layout.CALL + index] = given & U64
+
+    def _converse(self, runner: RunnerProcess, order: int) -> int:
+        """Give an order and answer all questions until the function it began has returned; return its r0."""
+        words = self._words
+        while True:
+            words[layout.ORDER] = order
+            runner.say()
+            self._waiting = True
+            if not runner.hear():
+                raise self._gone(runner)
+            self._waiting = False
+            kind = words[layout.KIND]
+            if kind in (Said.DONE, Said.RETURNED):
+                return words[layout.VALUE]
+            words[layout.VALUE] = self._answer(kind)
+            order = Order.ANSWER
+
+    def _abort(self, runner: RunnerProcess) -> None:
+        """Let the process give up its program: it waits for an answer, or it is ended."""
+        if self._waiting:
+            self.close()
+        else:
+            self._words[layout.ORDER] = Order.ABORT
+            runner.say()
+        self._waiting = False
+
+    def _started(self) -> RunnerProcess:
+        """Return the process, a new one where there is none."""
+        if self._runner is None or not self._runner.is_open:
+            self._runner = RunnerProcess(self._arena.descriptor, self._arch)
+        return self._runner
+
+    def _gone(self, runner: RunnerProcess) -> MachineError:
+        status = runner.close()
+        self._runner = None
+        assert self._running is not None
+        name = self._running.code.name
+        how = f"by {signal.Signals(-status).name}" if status < 0 else f"with status {status}"
+        return MachineError(
+            f"run {name}: the process of the native engine ended {how}, expected it to run the program",
+            program=name,
+            hint="run it on the interpreter to see where; the next native run starts another process",
+        )
+
+    # -- answers ---------------------------------------------------------------------------------
+    def _answer(self, kind: int) -> int:
+        words, processor = self._words, self._processor
+        program = self._programs[words[layout.PROGRAM]]
+        slot, sent = words[layout.SLOT], words[layout.ARGUMENTS : layout.ARGUMENTS + _ARGUMENTS].tolist()
+        processor.stand(self._current_run(), program.steps, self._budget, words[layout.DEPTH])
+        try:
+            if kind == Said.STEP:
+                return processor.take(slot, sent)
+            if kind == Said.TAIL_CALL:
+                return self._tail_call(sent[0], sent[1] & U32)
+            if kind == Said.OUTSIDE:
+                processor.complain_outside(slot, fell=bool(sent[0]))
+            processor.complain_endless(_slot_after(program.code, slot, sent[0]))
+        except Fault as fault:
+            raise stopped(fault, program.code, slot) from None
+        raise AssertionError(f"the process says {kind}")
+
+    def _current_run(self) -> Run:
+        """Return what helpers see; each round of a repeated run has its own."""
+        run = self._running
+        assert run is not None
+        if self._words[layout.ROUND] != self._round:
+            self._round = self._words[layout.ROUND]
+            run.slots, run.redirected = {}, None
+        return run
+
+    def _call_there(self, address: int, arguments: Sequence[int]) -> int:
+        """Call a function of the program that asks, in the process that waits for the answer."""
+        assert self._runner is not None
+        program = self._programs[self._words[layout.PROGRAM]]
+        words = self._words
+        saved = words[layout.PROGRAM], words[layout.SLOT], words[layout.DEPTH]
+        words[layout.ENTRY], words[layout.ENTERING] = program.entry, program.number
+        words[layout.FUNCTION] = address
+        self._set_arguments(arguments)
+        run = self._current_run()
+        value = self._converse(self._runner, Order.CALL)
+        words[layout.PROGRAM], words[layout.SLOT], words[layout.DEPTH] = saved
+        self._processor.stand(run, program.steps, self._budget, saved[2])
+        return value
+
+    def _tail_call(self, map_address: int, index: int) -> int:
+        code = self._processor.program_in(map_address, index)
+        if code is None:
+            return 0
+        program = self._program(code, self._current_run().context)
+        self._words[layout.ENTERING] = program.number
+        return program.entry
+
+    # -- programs --------------------------------------------------------------------------------
+    def _steps_of(self, code: Code) -> Steps:
+        return self._by_code[id(code)].steps
+
+    def _program(self, code: Code, context: Context) -> _Program:
+        """Return a program compiled; it is kept, so that its id stays its own."""
+        found = self._by_code.get(id(code))
+        if found is not None:
+            return found
+        text = source_text("state.h", "program.h") + self.source(code, context)
+        compiled = compile_code(text, "program", self._arch)
+        self.compiled += not compiled.from_cache
+        steps = decode(code, self._processor)
+        program = _Program(code, steps, len(self._programs), self._placed(compiled))
+        self._programs.append(program)
+        self._by_code[id(code)] = program
+        return program
+
+    def _placed(self, compiled: MachineCode) -> int:
+        """Put code where the process can run it; return where it is entered."""
+        start, room = self._next_code, -(-len(compiled.data) // _PAGE_BYTES) * _PAGE_BYTES
+        if start + room > DATA_AT:
+            raise SpecError(
+                f"native engine: {len(self._programs)} programs fill {DATA_AT - CODE_AT >> 20} MiB of code",
+                hint="make another machine",
+            )
+        self._arena.window(start, len(compiled.data))[:] = compiled.data
+        self._next_code += room
+        return SEEN_AT + start + compiled.entry
+
+    def _setting(self, code: Code, context: Context) -> Setting:
+        pointers = {offset: address >> REGION_SHIFT for offset, address in context.region.pointers.items()}
+        regions = self.machine.memory.regions
+
+        def is_single(number: int) -> bool:
+            return number in regions and regions[number].elements == 1
+
+        refused = refused_slots(code, self._processor)
+        return Setting(code.functions, Facts(pointers, self._found_in), is_single, refused)
+
+    def _found_in(self, map_address: int) -> int:
+        found = self.machine.map_at(map_address)
+        return 0 if found is None or found.values is None else found.values.number
+
+
+def _slot_after(code: Code, slot: int, count: int) -> int:
+    """Return the slot that comes so many instructions behind another."""
+    for _ in range(count):
+        slot += width(code.instructions[slot])
+    return slot

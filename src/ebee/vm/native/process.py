@@ -1,0 +1,131 @@
+"""The process that runs programs: started, talked to byte by byte, ended.
+
+It is an executable of its own, 2 KB of code without a C library: it starts in under a millisecond, and
+there is nothing in it that a program could use.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import struct
+import weakref
+from contextlib import suppress
+
+from ebee.abi.arch import Arch
+from ebee.errors import ToolError
+from ebee.vm.native.compile import MachineCode, compile_code, source_text
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
+
+_LOADED_AT: Final = 0x400000
+_HEADERS_BYTES: Final = 64 + 2 * 56
+_CODE_AT: Final = (_HEADERS_BYTES + 15) & ~15
+_MESSAGE: Final = b"\0"
+_SEGMENT_LOAD, _SEGMENT_STACK = 1, 0x6474E551
+_READ_EXECUTE, _READ_WRITE = 5, 6
+_NEEDED_DESCRIPTORS: Final = 4
+
+
+class RunnerProcess:
+    """A process that has an arena mapped and waits.
+
+    Args:
+        arena: the descriptor of the arena's file.
+
+    Raises:
+        ToolError: it cannot be compiled or started.
+    """
+
+    def __init__(self, arena: int, arch: Arch) -> None:
+        code = compile_code(source_text("state.h", "runner.c"), "_start", arch)
+        to_child, from_child = os.pipe(), os.pipe()
+        try:
+            self._pid = _spawn(executable(code, arch), (to_child[0], from_child[1], arena))
+        except BaseException:
+            for descriptor in (to_child[1], from_child[0]):
+                os.close(descriptor)
+            raise
+        finally:
+            os.close(to_child[0])
+            os.close(from_child[1])
+        self._to_child, self._from_child = to_child[1], from_child[0]
+        self._end = weakref.finalize(self, _end, os.getpid(), self._pid, self._to_child, self._from_child)
+
+    def say(self) -> None:
+        """Tell the process that a message is there for it."""
+        with suppress(BrokenPipeError):  # that it is gone, hear() tells
+            os.write(self._to_child, _MESSAGE)
+
+    def hear(self) -> bool:
+        """Wait until the process has a message; False where it is gone."""
+        return os.read(self._from_child, 1) == _MESSAGE
+
+    def close(self) -> int:
+        """End the process where it still runs; return what os.waitstatus_to_exitcode() says of its end."""
+        status = self._end()
+        return 0 if status is None else status
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it was not closed. It may be gone all the same."""
+        return self._end.alive and self._owner_is_this
+
+    @property
+    def _owner_is_this(self) -> bool:
+        found = self._end.peek()
+        return found is not None and found[2][0] == os.getpid()
+
+
+def _end(owner: int, pid: int, to_child: int, from_child: int) -> int:
+    os.close(to_child)
+    os.close(from_child)
+    if os.getpid() != owner:  # a copy of the process by fork: the runner is not its child
+        return 0
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
+    try:
+        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    except ChildProcessError:  # the caller ignores SIGCHLD, so the kernel kept no status
+        return 0
+
+
+def executable(code: MachineCode, arch: Arch) -> bytes:
+    """Return an ELF executable: headers, and code that needs nothing else."""
+    size_bytes = _CODE_AT + len(code.data)
+    identity = b"\x7fELF\2\1\1".ljust(16, b"\0")
+    entry = _LOADED_AT + _CODE_AT + code.entry
+    head = struct.pack("<HHIQQQIHHHHHH", 2, arch.elf_machine, 1, entry, 64, 0, 0, 64, 56, 2, 0, 0, 0)
+    load = struct.pack(
+        "<IIQQQQQQ", _SEGMENT_LOAD, _READ_EXECUTE, 0, _LOADED_AT, _LOADED_AT, size_bytes, size_bytes, 1 << 16
+    )
+    stack = struct.pack("<IIQQQQQQ", _SEGMENT_STACK, _READ_WRITE, 0, 0, 0, 0, 0, 16)
+    return (identity + head + load + stack).ljust(_CODE_AT, b"\0") + code.data
+
+
+def _spawn(data: bytes, streams: tuple[int, int, int]) -> int:
+    """Start a process from an executable's bytes, with three descriptors as its 0, 1 and 3."""
+    held: list[int] = []
+    try:
+        file = _above(os.memfd_create("ebee-runner"), held)
+        os.write(file, data)
+        # The kernel refuses to run what somebody may still write to: the path opens it anew, for reading.
+        sources = [_above(os.dup(descriptor), held) for descriptor in streams]
+        actions = [(os.POSIX_SPAWN_DUP2, source, n) for source, n in zip(sources, (0, 1, 3), strict=True)]
+        return os.posix_spawn(f"/proc/self/fd/{file}", ["ebee-vm"], {}, file_actions=actions, setpgroup=0)
+    except OSError as error:
+        raise ToolError(
+            f"starting the native engine's process: {error.strerror}, expected to run code of ebee's own",
+            hint="a sandbox that forbids to run files in memory leaves the interpreter",
+        ) from error
+    finally:
+        for descriptor in held:
+            os.close(descriptor)
+
+
+def _above(descriptor: int, held: list[int]) -> int:
+    """Return a descriptor that is none of the numbers that the child's streams become."""
+    held.append(descriptor)
+    return descriptor if descriptor >= _NEEDED_DESCRIPTORS else _above(os.dup(descriptor), held)

@@ -2,8 +2,8 @@
 
 Each program becomes three: one that begins an event, calls the user's program as a function, and
 sends the event; the user's program, whose calls of helpers that read the outside world are aimed at
-the recorder's functions; and those functions, with maps of this program's own. Nothing is put between
-instructions, so jumps, line info and relocations stay as they are.
+the recorder's functions; and those functions, with maps of this program's own. Calls are changed where
+they stand; only `loads` puts instructions between others.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import struct
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 
+from ebee.abi.bpf import ProgType
 from ebee.abi.helpers import name_of
 from ebee.asm import Instruction
 from ebee.btf import Kind
@@ -87,7 +88,7 @@ def instrument(
     result = spec.replaced(programs={}, functions={}, maps=maps, **types)
     result.maps[EVENTS] = recorder.maps["events"].replaced(name=EVENTS, kernel_name="ebee_events")
     for index, (program, facts) in enumerate(hooks):
-        copies = _Copies(spec, recorder, own_types, index)
+        copies = _Copies(spec, recorder, own_types, index, program)
         result.maps |= copies.maps(_facts(index, facts, wanted or Filter()))
         result.functions |= copies.functions()
         begin = copies.entry(program)
@@ -127,7 +128,17 @@ def _copy_name(name: str, index: int) -> str:
 class _Copies:
     """Copies of all functions, the user's and the recorder's, for one program."""
 
-    def __init__(self, spec: ObjectSpec, recorder: ObjectSpec, types: dict[str, int], index: int) -> None:
+    def __init__(
+        self,
+        spec: ObjectSpec,
+        recorder: ObjectSpec,
+        types: dict[str, int],
+        index: int,
+        program: ProgramSpec,
+    ) -> None:
+        # Programs with typed arguments follow their pointers without a helper.
+        self._loads_directly = program.type is ProgType.TRACING
+        self._main = program.function.name
         self._spec = spec
         self._recorder = recorder
         self._types = types
@@ -175,6 +186,10 @@ class _Copies:
         )
 
     def _of_user(self, function: Function) -> Function:
+        if self._loads_directly and function.name == self._main:
+            from ebee.recording.loads import with_loads_recorded
+
+            function = with_loads_recorded(function, f"{_PREFIX}load")
         found = [(slot, name) for slot, name in _reading_calls(function) if name in self._recorder.functions]
         instructions = list(function.instructions)
         for slot, _ in found:

@@ -295,6 +295,14 @@ RECORDED long ebee_d_path(struct path *path, char *to, __u64 size)
 	return result;
 }
 
+// A load of the program's own through a pointer, which comes after this call.
+RECORDED void ebee_load(const char *base, __u64 offset, __u64 size)
+{
+	const char *from = base + offset;
+	if (owner((__u64)from) == KERNEL)
+		note(KERNEL, 0, (__u64)from, from, size);
+}
+
 // What a program prints is for whoever runs it; while it is recorded nobody listens.
 RECORDED long ebee_trace_printk(void)
 {

@@ -117,7 +117,8 @@ class VmMap:
 
     def take(self, key: bytes, flags: int = 0) -> bytes | None:
         """Return a value and remove it as BPF_MAP_LOOKUP_AND_DELETE_ELEM does; None where it is not there."""
-        raise Refusal(ENOTSUPP)
+        self.check_take(key, flags)
+        raise Refusal(ENOTSUPP, "values of this type of map are not taken out")
 
     def next_key(self, key: bytes | None) -> bytes | None:
         """Return the key after another, the first for None or one that is gone; None past the last."""
@@ -133,6 +134,14 @@ class VmMap:
     def mapped(self) -> memoryview:
         """Return the bytes that mmap(2) of this map shows, writable; ENOTSUPP where its type has none."""
         raise Refusal(ENOTSUPP)
+
+    def freeze(self) -> None:
+        """Let user space write no more, as BPF_MAP_FREEZE does; EBUSY where it is frozen already."""
+        if self.setup.flags & F_RDONLY:
+            raise Refusal(errno.EPERM, "the map was made with BPF_F_RDONLY")
+        if self.frozen:
+            raise Refusal(errno.EBUSY, "the map is frozen already")
+        self.frozen = True
 
     def close(self) -> None:
         """Give the memory back."""

@@ -87,8 +87,7 @@ class HashOfMaps(HashMap, _OfMaps):
         super().write(key, value, flags)
 
     def take(self, key: bytes, flags: int = 0) -> bytes | None:
-        self.check_take(key, flags)
-        raise Refusal(ENOTSUPP)
+        return VmMap.take(self, key, flags)
 
     def each(self, cpu: int = 0) -> Iterator[tuple[bytes, int]]:
         raise Refusal(errno.EINVAL)

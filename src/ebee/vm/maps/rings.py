@@ -78,17 +78,15 @@ class _Ring(VmMap):
         return self._whole
 
     def read(self, key: bytes, flags: int = 0) -> bytes | None:
+        self.check_read(key, flags)
         raise Refusal(ENOTSUPP)
 
     def write(self, key: bytes, value: bytes, flags: int = 0) -> None:
-        self.check_writable()
-        raise Refusal(ENOTSUPP)
-
-    def remove(self, key: bytes) -> None:
-        self.check_writable()
+        self.check_write(key, value, flags)
         raise Refusal(ENOTSUPP)
 
     def next_key(self, key: bytes | None) -> bytes | None:
+        self.check_next(key)
         raise Refusal(ENOTSUPP)
 
     def find(self, key: bytes, cpu: int = 0) -> int:

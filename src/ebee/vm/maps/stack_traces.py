@@ -77,6 +77,12 @@ class StackTraces(VmMap):
         chain = self._chains.get(int.from_bytes(key, "little"))
         return None if chain is None else chain.ljust(self.setup.value_size_bytes, b"\0")
 
+    def take(self, key: bytes, flags: int = 0) -> bytes | None:
+        self.check_take(key, flags)
+        chain = self.read(key, flags)
+        self._chains.pop(int.from_bytes(key, "little"), None)
+        return chain
+
     def write(self, key: bytes, value: bytes, flags: int = 0) -> None:
         self.check_write(key, value, flags)
         self.update(key, value, flags)

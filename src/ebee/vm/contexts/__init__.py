@@ -9,6 +9,7 @@ from ebee.vm.contexts.raw import (
     SOCKET_STRUCTS,
     Call,
     Output,
+    Sysctl,
     arguments_context,
     iterator_context,
     message_context,
@@ -18,6 +19,7 @@ from ebee.vm.contexts.raw import (
     reuseport_context,
     socket_context,
     sockopt_context,
+    sysctl_context,
 )
 from ebee.vm.contexts.skb import Skb, flow_context, skb_context, skb_context_out, skb_data_out
 from ebee.vm.contexts.xdp import xdp_context, xdp_context_out, xdp_data_out
@@ -27,6 +29,7 @@ __all__ = [
     "Call",
     "Output",
     "Skb",
+    "Sysctl",
     "arguments_context",
     "enter",
     "flow_context",
@@ -44,6 +47,7 @@ __all__ = [
     "skb_data_out",
     "socket_context",
     "sockopt_context",
+    "sysctl_context",
     "xdp_context",
     "xdp_context_out",
     "xdp_data_out",

@@ -33,7 +33,6 @@ SOCKET_STRUCTS: dict[str, tuple[Layout, tuple[str, ...]]] = {
     "sock_ops": (SOCK_OPS, ("reply", "replylong", "sk_txhash")),
     "sock": (SOCK, ("bound_dev_if", "mark", "priority")),
     "sk_lookup": (SK_LOOKUP, ()),
-    "sysctl": (SYSCTL, ("file_pos",)),
     "device": (CGROUP_DEV_CTX, ()),
 }
 """By the program's family: the struct that the context is, and the fields that programs may write."""
@@ -67,6 +66,36 @@ class Output:
 
     def __init__(self) -> None:
         self.data = bytearray()
+
+
+class Sysctl:
+    """A sysctl that is read or written.
+
+    Attributes:
+        name: below /proc/sys.
+        value: as it is.
+        new_value: what is being written; None where it is read. Programs may change it.
+    """
+
+    def __init__(self, name: str, value: bytes, new_value: bytes | None = None) -> None:
+        self.name = name
+        self.value = value
+        self.new_value = new_value
+
+
+def sysctl_context(
+    memory: Memory, name: str, value: bytes, new_value: bytes | None = None, *, position: int = 0
+) -> Context:
+    """Make the context of a program at sysctls; its `event` is the Sysctl.
+
+    Args:
+        new_value: what is being written; None where the sysctl is read.
+        position: in the file.
+    """
+    facts: dict[str, Value] = {"write": int(new_value is not None), "file_pos": position}
+    region = struct_region(memory, SYSCTL, facts, context=True)
+    allow_writes(region, SYSCTL, ("file_pos",))
+    return Context(region, None, Sysctl(name, value, new_value))
 
 
 def iterator_context(

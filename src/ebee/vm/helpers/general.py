@@ -6,9 +6,11 @@ import struct
 import time
 
 from ebee.vm.contexts.raw import Call
+from ebee.vm.faults import Fault
 from ebee.vm.helpers.common import E2BIG, EAGAIN, EINVAL, EOPNOTSUPP, map_of, put_number, room, s32, u32
 from ebee.vm.helpers.registry import helper
 from ebee.vm.machine import Run
+from ebee.vm.maps.descriptors import CgroupArray
 
 NS_PER_JIFFY = 4_000_000
 """A kernel with HZ=250."""
@@ -116,10 +118,11 @@ def under_cgroup(run: Run, map_address: int, index: int, name: str) -> int:
     found = map_of(run, map_address, name)
     if u32(index) >= found.setup.max_entries:
         return -E2BIG
-    value = found.read(struct.pack("<I", u32(index)))
-    if not value or not any(value):
+    if not isinstance(found, CgroupArray):
+        raise Fault(f"call of bpf_{name}: map '{found.setup.name}' is given, expected an array of cgroups")
+    wanted = found.entry(u32(index))
+    if wanted is None:
         return -EAGAIN
-    wanted = int.from_bytes(value, "little")
     return int(wanted in (*run.machine.task.ancestors, run.machine.task.cgroup_id))
 
 

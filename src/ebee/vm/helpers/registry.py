@@ -19,6 +19,7 @@ HelperFunction = Callable[[Run, int, int, int, int, int], int]
 _MODULES = (
     *("maps", "general", "probing", "strings", "printing", "callbacks"),
     *("checksums", "skb", "headers", "routing", "xdp"),
+    *("buffers", "dynptr", "stacks", "storage", "timers", "sockets"),
 )
 _TABLE: dict[int, HelperFunction] = {}
 

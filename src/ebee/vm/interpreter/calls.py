@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 from ebee.abi.helpers import number_of
 from ebee.asm.opcodes import CALL, CALLX, EXIT, PseudoCall
-from ebee.vm.faults import Fault, Refusal
+from ebee.vm.faults import Refusal
 from ebee.vm.helpers.registry import HelperFunction, find_helper
 from ebee.vm.interpreter.form import Form, Returned, Site, Step
 from ebee.vm.interpreter.numbers import U32, U64
@@ -71,8 +71,10 @@ def _local(site: Site) -> Step:
 
 
 def _kernel_function(site: Site) -> Step:
+    from ebee.vm.helpers.kfuncs import find_kfunc
+
     name = site.code.kernel_functions.get(site.instruction.imm, f"kernel function {site.instruction.imm}")
-    raise Fault(f"call of {name}: the userspace machine has no such kernel function")
+    return _calling(site, find_kfunc(name))
 
 
 def _call_register(site: Site) -> Step:

@@ -56,6 +56,7 @@ class Header(NamedTuple):
         cpus: how many CPUs could have been.
         monotonic_ns, wall_ns: the same moment, on the clock of the events and since 1970 (UTC).
         byte_order: of events and of the memory in them: `little` or `big`.
+        types: a BTF section with those of the kernel's types that the programs depend on.
     """
 
     object: str
@@ -66,6 +67,7 @@ class Header(NamedTuple):
     monotonic_ns: int = 0
     wall_ns: int = 0
     byte_order: str = "little"
+    types: bytes = b""
 
 
 class RecordingWriter:
@@ -289,11 +291,15 @@ class _Unexpected(Exception):  # noqa: N818 - becomes a FormatError with its pla
 
 
 def _as_json(header: Header) -> dict[str, Any]:
+    import base64
+    import zlib
+
     programs = [
         {"name": item.name, "hook": item.hook, "fields": [list(field) for field in item.fields]}
         for item in header.programs
     ]
-    return header._asdict() | {"programs": programs}
+    types = base64.b64encode(zlib.compress(header.types)).decode() if header.types else ""
+    return header._asdict() | {"programs": programs, "types": types}
 
 
 def _from_json(found: Any) -> Header:
@@ -309,6 +315,7 @@ def _from_json(found: Any) -> Header:
         monotonic_ns=_get(found, "monotonic_ns", int),
         wall_ns=_get(found, "wall_ns", int),
         byte_order=_get(found, "byte_order", str),
+        types=_types(_get(found, "types", str)),
     )
     if header.byte_order not in ("little", "big"):
         raise _Unexpected(f"byte_order '{header.byte_order}', expected little or big")
@@ -322,6 +329,16 @@ def _program(found: Any) -> RecordedProgram:
         raise _Unexpected("a program that is no object of names and values")
     fields = tuple(_field(row) for row in _get(found, "fields", list))
     return RecordedProgram(_get(found, "name", str), _get(found, "hook", str), fields)
+
+
+def _types(text: str) -> bytes:
+    import base64
+    import zlib
+
+    try:
+        return zlib.decompressobj().decompress(base64.b64decode(text, validate=True), _MOST_HEADER_BYTES)
+    except (ValueError, zlib.error):
+        raise _Unexpected("'types' is no deflated BTF in base64") from None
 
 
 _FIELD = (str, str, int, int, bool, int, bool)

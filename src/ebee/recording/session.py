@@ -18,6 +18,7 @@ from ebee.recording.hooks import HookFacts, hook_facts, hook_name
 from ebee.recording.instrument import EVENTS, Filter, instrument, scratch_name
 from ebee.recording.recordings import Header, RecordedProgram, RecordingWriter
 from ebee.recording.ring import RingReader
+from ebee.recording.subset import needed_types
 from ebee.spec import ObjectSpec, ProgramSpec
 
 TYPE_CHECKING = False
@@ -211,6 +212,7 @@ def _header(spec: ObjectSpec, hooks: list[tuple[ProgramSpec, HookFacts]], kernel
         monotonic_ns=clock_gettime_ns(_CLOCK_MONOTONIC),
         wall_ns=clock_gettime_ns(_CLOCK_REALTIME),
         byte_order=spec.byte_order,
+        types=needed_types(spec, kernel.types()),
     )
 
 

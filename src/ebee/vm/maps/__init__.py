@@ -7,7 +7,12 @@ from importlib import import_module
 
 from ebee.abi.bpf import MapType
 from ebee.vm.faults import Refusal
-from ebee.vm.maps.base import MapSetup, VmMap, check_flags
+from ebee.vm.maps.base import (
+    EOPNOTSUPP,
+    MapSetup,
+    VmMap,
+    check_flags,
+)
 from ebee.vm.memory import Memory
 
 __all__ = ["MapSetup", "VmMap", "make_map"]
@@ -58,7 +63,7 @@ def make_map(setup: MapSetup, memory: Memory, *, cpus: int, index: int) -> VmMap
     """
     if setup.type in _NEVER:
         reason = f"the userspace machine has no maps of type {setup.type.name}: {_NEVER[setup.type]}"
-        raise Refusal(errno.EOPNOTSUPP, reason)
+        raise Refusal(EOPNOTSUPP, reason)
     if setup.type not in _PLACES:
         raise Refusal(errno.EINVAL, f"there is no map type {int(setup.type)}")
     check_flags(setup, setup.flags)

@@ -14,8 +14,8 @@ from ebee.vm.memory import ELEMENT_BITS, OFFSET_BITS, Memory, Region
 
 BPF_ANY, BPF_NOEXIST, BPF_EXIST = 0, 1, 2
 
-ENOTSUPP = 524
-"""The kernel's own errno for what it does not support; user space has no name for it."""
+# Linux's numbers, where other systems have others. ENOTSUPP is the kernel's own: user space has no name for it.
+EAGAIN, EOVERFLOW, EOPNOTSUPP, ENOTSUPP = 11, 75, 95, 524
 
 ACCESS_FLAGS = F_RDONLY | F_WRONLY | F_RDONLY_PROG | F_WRONLY_PROG
 LARGEST_PER_CPU_BYTES = 32 << 10
@@ -72,27 +72,27 @@ class VmMap:
     # -- for programs ----------------------------------------------------------------------------
     def find(self, key: bytes, cpu: int = 0) -> int:
         """Return the address of a key's value, on a CPU; 0 where there is none."""
-        raise Refusal(errno.EOPNOTSUPP)
+        raise Refusal(EOPNOTSUPP)
 
     def update(self, key: bytes, value: bytes, flags: int = 0, cpu: int = 0) -> None:
         """Set a key's value (of one CPU), as bpf_map_update_elem does."""
-        raise Refusal(errno.EOPNOTSUPP)
+        raise Refusal(EOPNOTSUPP)
 
     def delete(self, key: bytes) -> None:
         """Remove a key; ENOENT where it is not there."""
-        raise Refusal(errno.EOPNOTSUPP)
+        raise Refusal(EOPNOTSUPP)
 
     def push(self, value: bytes, flags: int = 0) -> None:
         """Add a value, as bpf_map_push_elem does."""
-        raise Refusal(errno.EOPNOTSUPP)
+        raise Refusal(EOPNOTSUPP)
 
     def pop(self) -> bytes:
         """Take a value away; ENOENT where there is none."""
-        raise Refusal(errno.EOPNOTSUPP)
+        raise Refusal(EOPNOTSUPP)
 
     def peek(self, value: bytes = b"") -> bytes:
         """Return the next value and leave it; for a bloom filter ask whether `value` may be there."""
-        raise Refusal(errno.EOPNOTSUPP)
+        raise Refusal(EOPNOTSUPP)
 
     def each(self, cpu: int = 0) -> Iterator[tuple[bytes, int]]:
         """Yield every key with the address of its value, as bpf_for_each_map_elem shows them.
@@ -104,11 +104,11 @@ class VmMap:
     # -- for user space --------------------------------------------------------------------------
     def read(self, key: bytes, flags: int = 0) -> bytes | None:
         """Return a key's value as BPF_MAP_LOOKUP_ELEM does; None where it is not there."""
-        raise Refusal(errno.EOPNOTSUPP)
+        raise Refusal(EOPNOTSUPP)
 
     def write(self, key: bytes, value: bytes, flags: int = 0) -> None:
         """Set a key's value as BPF_MAP_UPDATE_ELEM does."""
-        raise Refusal(errno.EOPNOTSUPP)
+        raise Refusal(EOPNOTSUPP)
 
     def remove(self, key: bytes) -> None:
         """Remove a key as BPF_MAP_DELETE_ELEM does; ENOENT where it is not there."""
@@ -122,7 +122,7 @@ class VmMap:
 
     def next_key(self, key: bytes | None) -> bytes | None:
         """Return the key after another, the first for None or one that is gone; None past the last."""
-        raise Refusal(errno.EOPNOTSUPP)
+        raise Refusal(EOPNOTSUPP)
 
     def keys(self) -> Iterator[bytes]:
         """Yield all keys in the map's own order."""

@@ -11,7 +11,14 @@ from zlib import crc32
 
 from ebee.abi.bpf import F_NUMA_NODE, F_ZERO_SEED
 from ebee.vm.faults import Refusal
-from ebee.vm.maps.base import ACCESS_FLAGS, BPF_ANY, MapSetup, VmMap, check_flags
+from ebee.vm.maps.base import (
+    ACCESS_FLAGS,
+    BPF_ANY,
+    EOPNOTSUPP,
+    MapSetup,
+    VmMap,
+    check_flags,
+)
 from ebee.vm.memory import Memory
 
 _DEFAULT_HASHES = 5
@@ -82,4 +89,4 @@ class BloomFilter(VmMap):
 
     def next_key(self, key: bytes | None) -> bytes | None:
         self.check_next(key)
-        raise Refusal(errno.EOPNOTSUPP, "there are no keys")
+        raise Refusal(EOPNOTSUPP, "there are no keys")

@@ -11,7 +11,13 @@ from collections import deque
 from ebee.abi.bpf import F_RDONLY_PROG, F_WRONLY_PROG
 from ebee.vm.faults import Refusal
 from ebee.vm.maps.arrays import check_array, next_index
-from ebee.vm.maps.base import BPF_ANY, ENOTSUPP, MapSetup, VmMap
+from ebee.vm.maps.base import (
+    BPF_ANY,
+    ENOTSUPP,
+    EOPNOTSUPP,
+    MapSetup,
+    VmMap,
+)
 from ebee.vm.memory import Memory
 
 BPF_F_INDEX_MASK = BPF_F_CURRENT_CPU = (1 << 32) - 1
@@ -163,7 +169,7 @@ class PerfEventArray(DescriptorArray):
         if event is None:
             raise Refusal(errno.ENOENT, "user space set no perf event there")
         if self.cpu_of.get(event, place) != cpu:
-            raise Refusal(errno.EOPNOTSUPP, "the perf event is another CPU's")
+            raise Refusal(EOPNOTSUPP, "the perf event is another CPU's")
         self.buffers[place].add(cpu, bytes(data))
 
 

@@ -213,8 +213,11 @@ class HashMap(VmMap):
     def _replace(self, old: int, key: bytes) -> int:
         """Return a slot that a key now has in place of its old one."""
         slot = self._new_slot()
-        at = old * self._record_words
-        self._write_record(slot, key, self._records[at + 1], self._records[at])
+        records, words = self._records, self._record_words
+        at, to = old * words, slot * words
+        records[to], records[to + 1] = records[at], records[at + 1]
+        begin = slot * self._record_bytes
+        self._keys[begin : begin + self._key_bytes] = key
         self._relink(old, slot + 1)
         if self.lru:
             self._unlink_use(old)
@@ -282,21 +285,22 @@ class HashMap(VmMap):
         self._drop(slot)
 
     def each(self, cpu: int = 0) -> Iterator[tuple[bytes, int]]:
-        words = self._record_words
-        for bucket in range(self._mask + 1):
+        words, bucket = self._record_words, self._next_bucket(0)
+        while bucket <= self._mask:
             link = self._heads[bucket]
             while link:
                 slot = link - 1
                 # Before the callback, which may delete what it is shown.
                 link = self._records[slot * words]
                 yield self._key(slot), self._base + (slot << ELEMENT_SHIFT) + cpu * self._cpu_step
+            bucket = self._next_bucket(bucket + 1)
 
     def __len__(self) -> int:
         return int(self._header[COUNT])
 
     def _slot_for(self, key: bytes, flags: int) -> tuple[int, bool]:
         """Return the slot that an update writes to, and whether its key is new."""
-        how = self.check_update_flags(flags)
+        how = flags if flags <= BPF_EXIST else self.check_update_flags(flags)
         slot = self._slot(key)
         if slot < 0:
             if how == BPF_EXIST:
@@ -365,15 +369,18 @@ class HashMap(VmMap):
 
     def _first_key(self, bucket: int) -> bytes | None:
         """Return the first key in a bucket or one after it."""
-        heads = self._heads
+        bucket = self._next_bucket(bucket)
+        return self._key(self._heads[bucket] - 1) if bucket <= self._mask else None
+
+    def _next_bucket(self, bucket: int) -> int:
+        """Return the first bucket from this one on that is not empty; one past the last for none."""
         while bucket <= self._mask:
+            if self._heads[bucket]:
+                return bucket
             # Most buckets of a large table are empty: look at many at once.
-            chunk = heads[bucket : bucket + _CHUNK].tobytes()
-            if empty := len(chunk) - len(chunk.lstrip(b"\0")):
-                bucket += empty // 4
-            if empty < len(chunk):
-                return self._key(heads[bucket] - 1)
-        return None
+            chunk = self._heads[bucket : bucket + _CHUNK].tobytes()
+            bucket += (len(chunk) - len(chunk.lstrip(b"\0"))) // 4
+        return bucket
 
     def _value(self, slot: int) -> bytes:
         assert self.values is not None

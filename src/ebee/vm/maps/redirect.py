@@ -12,7 +12,16 @@ import errno
 from ebee.abi.bpf import F_NUMA_NODE, F_RDONLY, F_RDONLY_PROG, F_WRONLY
 from ebee.vm.faults import Refusal
 from ebee.vm.maps.arrays import next_index
-from ebee.vm.maps.base import BPF_EXIST, BPF_NOEXIST, MapSetup, VmMap, check_flags, make_values
+from ebee.vm.maps.base import (
+    BPF_EXIST,
+    BPF_NOEXIST,
+    EOPNOTSUPP,
+    EOVERFLOW,
+    MapSetup,
+    VmMap,
+    check_flags,
+    make_values,
+)
 from ebee.vm.maps.slots import Slots
 from ebee.vm.memory import Memory
 
@@ -168,7 +177,7 @@ class CpuMap(_Places):
         place = super()._place(key, value, flags)
         queue = int.from_bytes(value[:4], "little")
         if queue > _LARGEST_QUEUE:
-            raise Refusal(errno.EOVERFLOW, f"a queue of more than {_LARGEST_QUEUE} packets")
+            raise Refusal(EOVERFLOW, f"a queue of more than {_LARGEST_QUEUE} packets")
         if place >= self.cpus:
             raise Refusal(errno.ENODEV, f"CPU {place} of {self.cpus}")
         return place
@@ -187,7 +196,7 @@ class SocketMap(_Places):
 
     def read(self, key: bytes, flags: int = 0) -> bytes | None:
         self.check_read(key, flags)
-        raise Refusal(errno.EOPNOTSUPP, "the kernel does not tell which sockets are in it")
+        raise Refusal(EOPNOTSUPP, "the kernel does not tell which sockets are in it")
 
     def _place(self, key: bytes, value: bytes, flags: int) -> int:
         if flags > BPF_EXIST:

@@ -23,7 +23,15 @@ from collections.abc import Callable, Iterator
 
 from ebee.abi.bpf import F_NUMA_NODE
 from ebee.vm.faults import Fault, Refusal
-from ebee.vm.maps.base import ENOTSUPP, MapSetup, VmMap, check_flags, enough_memory, page_bytes
+from ebee.vm.maps.base import (
+    EAGAIN,
+    ENOTSUPP,
+    MapSetup,
+    VmMap,
+    check_flags,
+    enough_memory,
+    page_bytes,
+)
 from ebee.vm.memory import Memory, Region
 
 TYPE_CHECKING = False
@@ -168,7 +176,7 @@ class RingBuffer(_Ring):
             raise Refusal(errno.EINVAL, "a ring buffer has the flags BPF_RB_NO_WAKEUP, BPF_RB_FORCE_WAKEUP")
         position = self._take(len(data))
         if position is None:
-            raise Refusal(errno.EAGAIN, "the ring buffer is full")
+            raise Refusal(EAGAIN, "the ring buffer is full")
         self._write(position + HEADER_BYTES, data)
         self._header(position, len(data))
 

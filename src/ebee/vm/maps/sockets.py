@@ -10,7 +10,12 @@ import errno
 from ebee.abi.bpf import F_NUMA_NODE, F_RDONLY, F_WRONLY, MapType
 from ebee.vm.faults import Refusal
 from ebee.vm.maps.arrays import check_array, next_index
-from ebee.vm.maps.base import MapSetup, VmMap, check_flags
+from ebee.vm.maps.base import (
+    EOPNOTSUPP,
+    MapSetup,
+    VmMap,
+    check_flags,
+)
 from ebee.vm.memory import Memory
 
 _LARGEST_KEY_BYTES = 512
@@ -29,7 +34,7 @@ class NoSockets(VmMap):
         return 0
 
     def update(self, key: bytes, value: bytes, flags: int = 0, cpu: int = 0) -> None:
-        raise Refusal(errno.EOPNOTSUPP, _NO_SOCKETS)
+        raise Refusal(EOPNOTSUPP, _NO_SOCKETS)
 
     def delete(self, key: bytes) -> None:
         if self.setup.type is MapType.SOCKMAP:
@@ -46,7 +51,7 @@ class NoSockets(VmMap):
 
     def write(self, key: bytes, value: bytes, flags: int = 0) -> None:
         self.check_write(key, value, flags)
-        raise Refusal(errno.EOPNOTSUPP, _NO_SOCKETS)
+        raise Refusal(EOPNOTSUPP, _NO_SOCKETS)
 
     def next_key(self, key: bytes | None) -> bytes | None:
         self.check_next(key)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from ebee.abi.bpf import ProgType
 from ebee.asm import Instruction, assemble
-from ebee.asm.opcodes import LD_IMM64, PseudoLoad
+from ebee.asm.opcodes import CALL, LD_IMM64, PseudoCall, PseudoLoad
 from ebee.vm.code import Code, Place
 from ebee.vm.machine import DEFAULT_BUDGET, Context, Engine, Machine, Outcome, function_address, map_address
 from ebee.vm.memory import CONTEXT
@@ -39,9 +39,10 @@ def code(
         lines: whether each instruction comes from its line of the text, in a file `test.c`.
     """
     instructions = assemble(text) if isinstance(text, str) else list(text)
-    calls = {slot + 1 + i.imm: f"f{slot + 1 + i.imm}" for slot, i in enumerate(instructions) if _is_local(i)}
+    begins = {slot + 1 + i.imm for slot, i in enumerate(instructions) if _names_function(i)}
+    functions = {0: name} | {begin: f"f{begin}" for begin in sorted(begins)}
     places = _places(text, instructions) if lines and isinstance(text, str) else ()
-    return Code(name, type, tuple(_placed(instructions)), places=places, functions={0: name} | calls)
+    return Code(name, type, tuple(_placed(instructions)), places=places, functions=functions)
 
 
 def run(
@@ -74,8 +75,9 @@ def result(
     return run(program, data=data, packet=packet, machine=machine, engine=engine).return_value
 
 
-def _is_local(instruction: Instruction) -> bool:
-    return instruction.opcode == 0x85 and instruction.src == 1
+def _names_function(instruction: Instruction) -> bool:
+    opcode, _, kind, _, _ = instruction
+    return (opcode, kind) in ((CALL, PseudoCall.CALL), (LD_IMM64, PseudoLoad.FUNC))
 
 
 def _placed(instructions: Sequence[Instruction]) -> list[Instruction]:

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import deque
+from struct import Struct
 
 from ebee.vm.arena import Arena
 from ebee.vm.faults import AccessFault
@@ -44,7 +45,11 @@ MAPS: Final = 4
 CODE: Final = 5
 FIRST_FREE: Final = 16
 
-_ORDER: Final = "little"
+_NUMBERS = {size: Struct(f"<{letter}") for size, letter in ((1, "B"), (2, "H"), (4, "I"), (8, "Q"))}
+_READ = {size: number.unpack_from for size, number in _NUMBERS.items()}
+_WRITE = {size: number.pack_into for size, number in _NUMBERS.items()}
+_POINTER_LOAD_BYTES: Final = 4
+"""From this size on, a load of a context's pointer field gives the pointer."""
 _HALF: Final = 1 << (OFFSET_BITS - 1)
 
 
@@ -181,7 +186,8 @@ class Memory:
         return region
 
     def changed(self, region: Region) -> None:
-        """Tell whoever mirrors the regions that one has new bounds. Nobody does here."""
+        """Tell whoever mirrors the regions that one has new bounds: the arena knows them."""
+        self.arena.changed(region)
 
     def remove(self, region: Region) -> None:
         """Take a region away; pointers to it are dangling from now on."""
@@ -203,10 +209,16 @@ class Memory:
         """
         region = self.regions.get(address >> REGION_SHIFT)
         offset = address & OFFSET_MASK
-        if region is not None and region.pointers and size_bytes in (4, 8) and offset in region.pointers:
+        element = address >> ELEMENT_SHIFT & ELEMENT_MASK
+        end = offset + size_bytes
+        if region is None or element >= region.elements or offset < region.low or end > region.high:
+            raise self._refused(address, size_bytes)
+        if offset in region.pointers and size_bytes >= _POINTER_LOAD_BYTES:
             return region.pointers[offset]
-        view = self.view(address, size_bytes, region=region)
-        return int.from_bytes(view, _ORDER)
+        # What has no data has no offsets in its bounds either.
+        data: memoryview = region.data  # type: ignore[assignment]
+        number: int = _READ[size_bytes](data, element * region.stride_bytes + offset)[0]
+        return number
 
     def store(self, address: int, size_bytes: int, value: int) -> None:
         """Write a number to an address; its upper bits are cut off.
@@ -214,8 +226,23 @@ class Memory:
         Raises:
             AccessFault: the bytes are not all of one element, or may not be written.
         """
-        view = self.view(address, size_bytes, writing=True)
-        view[:] = (value & ((1 << 8 * size_bytes) - 1)).to_bytes(size_bytes, _ORDER)
+        region = self.regions.get(address >> REGION_SHIFT)
+        offset = address & OFFSET_MASK
+        element = address >> ELEMENT_SHIFT & ELEMENT_MASK
+        if (
+            region is None
+            or element >= region.elements
+            or offset < region.low
+            or offset + size_bytes > region.high
+            or (
+                (region.writable_parts is not None or not region.writable)
+                and not region.may_write(offset, size_bytes)
+            )
+        ):
+            raise self._refused(address, size_bytes, writing=True)
+        data: memoryview = region.data  # type: ignore[assignment]
+        low_bits = value & (1 << 8 * size_bytes) - 1
+        _WRITE[size_bytes](data, element * region.stride_bytes + offset, low_bits)
 
     def read(self, address: int, size_bytes: int) -> bytes:
         """Return bytes that lie in one element.
@@ -233,15 +260,13 @@ class Memory:
         """
         self.view(address, len(data), writing=True)[:] = data
 
-    def view(
-        self, address: int, size_bytes: int, *, writing: bool = False, region: Region | None = None
-    ) -> memoryview:
+    def view(self, address: int, size_bytes: int, *, writing: bool = False) -> memoryview:
         """Return the bytes at an address, without copying.
 
         Raises:
             AccessFault: the address is of no region, or the bytes are not all within an element.
         """
-        region = region or self.regions.get(address >> REGION_SHIFT)
+        region = self.regions.get(address >> REGION_SHIFT)
         offset = address & OFFSET_MASK
         element = address >> ELEMENT_SHIFT & ELEMENT_MASK
         if (
@@ -252,7 +277,7 @@ class Memory:
             or offset + size_bytes > region.high
             or (writing and not region.may_write(offset, size_bytes))
         ):
-            raise AccessFault(self.complaint(address, size_bytes, writing=writing), address, size_bytes)
+            raise self._refused(address, size_bytes, writing=writing)
         begin = element * region.stride_bytes + offset
         return region.data[begin : begin + size_bytes]
 
@@ -299,6 +324,9 @@ class Memory:
         if offset < region.low or offset + size_bytes > region.high:
             return f"{tried}: {region.high - region.low} bytes may be reached, from 0"
         return f"{tried}: it may not be {passive}"
+
+    def _refused(self, address: int, size_bytes: int, *, writing: bool = False) -> AccessFault:
+        return AccessFault(self.complaint(address, size_bytes, writing=writing), address, size_bytes)
 
     def _take(self) -> int:
         if self._next < KERNEL_REGIONS:

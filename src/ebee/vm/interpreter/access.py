@@ -34,7 +34,7 @@ def _load_number(site: Site) -> Step:
     if any(site.second[:4]):
         raise Fault(f"{site.text()}: its second slot has more in it than the upper half of the number")
     if site.instruction.src:
-        raise site.wrong("src", "0: a map or a function is an address here")
+        raise site.wrong("src", "0 because maps and functions are addresses here")
     number = (site.second.imm & U32) << 32 | site.instruction.imm & U32
 
     def step() -> int:
@@ -159,7 +159,7 @@ def _compare_and_exchange(site: Site) -> Step:
 
 
 def _load_packet(site: Site) -> Step:
-    """Load from the packet in network byte order, as classic BPF does; past its end the function returns 0."""
+    """Load from the packet in network byte order, as classic BPF does; return 0 where it is not there."""
     registers, following, processor = site.registers, site.following, site.processor
     _, _, src, _, number = site.instruction
     size_bytes = _size_of(site)

@@ -69,7 +69,7 @@ def _operation_of(site: Site, bits: int) -> Operation:
         site.must_be_zero("offset")
         return OPERATIONS[bits][kind]
     if instruction.offset not in (0, Offset.SIGNED):
-        raise site.wrong("offset", "0 or 1, for numbers without or with a sign")
+        raise site.wrong("offset", "0 or 1 (signed)")
     return (SIGNED_OPERATIONS if instruction.offset else OPERATIONS)[bits][kind]
 
 

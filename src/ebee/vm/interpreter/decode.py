@@ -58,9 +58,9 @@ class _Decoder:
         self._origins: dict[int, int] = {}
 
     def run(self) -> Steps:
-        end = self._nowhere(self._size - 1, "the program ends without an exit")
+        # The first of those beyond: it stands where a program without an exit goes on.
+        self._nowhere(max(0, self._size - 1), "the program ends without an exit")
         steps = [self._step(slot) for slot in range(self._size)]
-        assert end == self._size
         return Steps(self._code, steps + self._beyond, self._origins)
 
     def _step(self, slot: int) -> Step:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ebee.asm.instruction import encode
-from ebee.asm.opcodes import CLASS_MASK, FRAME_POINTER, OPERATION_MASK, Class
+from ebee.asm.opcodes import CALLX, CLASS_MASK, FRAME_POINTER, OPERATION_MASK, Class
 from ebee.record import NamedTuple
 from ebee.vm.faults import Fault
 
@@ -66,6 +66,8 @@ class Site:
         """Return the instruction as the kernel's tools print it: `(07) r0 += 1`."""
         from ebee.asm.disassembler import disassemble
 
+        if self.instruction.opcode == CALLX:  # which the kernel's tools print as a call of a helper
+            return f"({CALLX:02x}) callx r{self.instruction.dst or self.instruction.imm}"
         slots = [self.instruction] if self.second is None else [self.instruction, self.second]
         return next(disassemble(slots))[1]
 
@@ -77,7 +79,7 @@ class Site:
     def must_be_zero(self, field: str) -> None:
         """Raise a Fault where a field that has no use is not zero."""
         if getattr(self.instruction, field):
-            raise self.wrong(field, "0: it has no use")
+            raise self.wrong(field, "0 because it has no use")
 
     def must_not_write(self, field: str) -> None:
         """Raise a Fault where the register that a field names is the frame pointer."""

@@ -86,7 +86,8 @@ class Processor:
         """
         if self.frame + 1 == MOST_FRAMES:
             name = self.program.code.functions.get(slot, f"the function at slot {slot}")
-            raise Fault(f"call of {name}: it would be the {MOST_FRAMES + 1}th function within another")
+            others = "and there are no more (the program's own is one)"
+            raise Fault(f"call of {name}: {MOST_FRAMES} frames are in use, {others}")
         program, saved = self.program, self.registers[_FIRST_SAVED:]
         if arguments is not None:
             self._set_arguments(arguments)
@@ -207,4 +208,6 @@ class Processor:
             offset += getattr(self.run.context.event, "network", 0) - _SKF_NET_OFF
         if offset < mac or offset + size_bytes > len(packet):
             return None
-        return self.memory.read(packet.address(offset), size_bytes)
+        # Headers before the packet's begin are there, though no pointer reaches them.
+        begin = packet.begin + offset
+        return bytes(packet.region.element(0)[begin : begin + size_bytes])

@@ -7,7 +7,7 @@ https://github.com/Alan-Jowett/bpf_conformance.
 from __future__ import annotations
 
 import os
-from importlib.util import find_spec
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,50 +15,40 @@ import pytest
 from ebee.asm import Instruction
 from ebee.asm.opcodes import Alu, Class
 from ebee.errors import MachineError
-from ebee.vm.machine import Engine, Machine
+from ebee.vm.machine import Engine
 from tests.conformance.bpf_conformance import Case, assemble, raw_code, read_case, read_sections
 from tests.support import vm
 
 _CHECKOUT = os.environ.get("EBEE_BPF_CONFORMANCE", "")
 _TESTS = sorted(Path(_CHECKOUT, "tests").glob("*.data")) if _CHECKOUT else []
 _STOPPED = sorted(Path(_CHECKOUT, "negative").glob("unused-*.data")) if _CHECKOUT else []
-_NATIVE = find_spec("ebee.vm.native")
-_ENGINES = ("interpreter", *(("native",) if _NATIVE is not None and _NATIVE.origin else ()))
 _MOVE_NUMBER = Class.ALU64 | Alu.MOV
 
 pytestmark = pytest.mark.skipif(not _CHECKOUT, reason="EBEE_BPF_CONFORMANCE names no checkout")
 
 
-def engine_of(name: str, machine: Machine) -> Engine:
-    if name == "interpreter":
-        from ebee.vm.interpreter import Interpreter
-
-        return Interpreter(machine)
-    from ebee.vm.native import Native  # type: ignore[attr-defined]
-
-    engine: Engine = Native(machine)
-    return engine
+@pytest.fixture(scope="module", params=vm.ENGINES)
+def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
+    with vm.engine_named(request.param) as engine:
+        yield engine
 
 
-def run(case: Case, engine_name: str) -> int:
+def run(case: Case, engine: Engine) -> int:
     """Run a case: the machine gives programs their memory in r1, and its size goes into r2 here."""
-    machine = Machine()
     size = Instruction(_MOVE_NUMBER, dst=2, imm=len(case.memory))
     program = vm.code([size, *case.instructions], name=case.name)
-    return vm.result(program, data=case.memory, machine=machine, engine=engine_of(engine_name, machine))
+    return vm.result(program, data=case.memory, machine=engine.machine, engine=engine)
 
 
-@pytest.mark.parametrize("engine", _ENGINES)
 @pytest.mark.parametrize("path", _TESTS, ids=lambda path: path.stem)
-def test_a_program_gives_the_result_that_the_suite_expects(path: Path, engine: str) -> None:
+def test_a_program_gives_the_result_that_the_suite_expects(path: Path, engine: Engine) -> None:
     case = read_case(path)
 
     assert f"{run(case, engine):#x}" == f"{case.result:#x}"
 
 
-@pytest.mark.parametrize("engine", _ENGINES)
 @pytest.mark.parametrize("path", _STOPPED, ids=lambda path: path.stem)
-def test_a_field_that_has_no_use_and_is_not_zero_stops_the_program(path: Path, engine: str) -> None:
+def test_a_field_that_has_no_use_and_is_not_zero_stops_the_program(path: Path, engine: Engine) -> None:
     case = read_case(path)
     assert case.result is None
 

@@ -6,7 +6,8 @@ assert result("r0 = *(u16 *)(r1 +0)\nexit", data=b"\x01\x02") == 0x0201
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from ebee.abi.bpf import ProgType
 from ebee.asm import Instruction, assemble
@@ -15,6 +16,26 @@ from ebee.vm.code import Code, Place
 from ebee.vm.machine import DEFAULT_BUDGET, Context, Engine, Machine, Outcome, function_address, map_address
 from ebee.vm.memory import CONTEXT
 from ebee.vm.packet import Packet
+
+ENGINES = ("interpreter", "native")
+
+
+@contextmanager
+def engine_named(name: str) -> Iterator[Engine]:
+    """Yield an engine on a machine of its own, which is its attribute `machine`."""
+    if name == "interpreter":
+        from ebee.vm.interpreter import Interpreter
+
+        yield Interpreter(Machine())
+        return
+    from ebee.vm.arena import SharedArena
+    from ebee.vm.native import Native
+
+    native = Native(Machine(SharedArena()))
+    try:
+        yield native
+    finally:
+        native.close()
 
 
 def context(machine: Machine, data: bytes = b"", *, packet: bytes | None = None) -> Context:

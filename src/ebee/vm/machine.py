@@ -155,6 +155,7 @@ class Engine(Protocol):
     """What runs code on a machine."""
 
     name: str
+    machine: Machine
 
     def run(
         self,

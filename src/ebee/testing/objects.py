@@ -1,0 +1,155 @@
+"""An object under test: loaded into a kernel of its own or into the running one, with packets at hand."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+
+from ebee.errors import MachineError, SpecError
+from ebee.kernel.protocol import Kernel
+from ebee.loader import LoadedObject
+from ebee.maps import Map, Variable
+from ebee.packets import as_packet
+from ebee.programs import Program
+from ebee.sessions.c import load, open_spec, running_kernel
+from ebee.sessions.packets import Listener, PacketResult, listen, packet_programs, run_packet
+from ebee.spec import ObjectSpec
+from ebee.text import did_you_mean
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, SupportsBytes
+
+    from ebee.packets import Packet
+
+KERNELS = ("vm", "live")
+
+
+class BpfObject:
+    """A loaded object, and what a test asks of it.
+
+        result = bpf_object.run_packet(packet)
+        assert result.verdict == "XDP_DROP"
+        assert bpf_object.maps["drops"] == {17: 1}
+
+    Attributes:
+        loaded: what `ebee.load` gives: programs, maps, variables, attach.
+        kernel: where it was loaded; its `label` is `vm` or `live`.
+    """
+
+    def __init__(self, loaded: LoadedObject, kernel: Kernel, listener: Listener) -> None:
+        self.loaded = loaded
+        self.kernel = kernel
+        self._listener = listener
+
+    def __repr__(self) -> str:
+        return f"<BpfObject {self.loaded.spec.name} on {self.kernel.label}>"
+
+    @property
+    def programs(self) -> Mapping[str, Program]:
+        """Its programs, by the names in the C file."""
+        return self.loaded.programs
+
+    @property
+    def maps(self) -> Mapping[str, Map]:
+        """Its maps, by the names in the C file."""
+        return self.loaded.maps
+
+    @property
+    def variables(self) -> Mapping[str, Variable]:
+        """Its global variables."""
+        return self.loaded.variables
+
+    def run_packet(
+        self, packet: Packet | bytes | bytearray | memoryview | SupportsBytes, program: str | None = None
+    ) -> PacketResult:
+        """Run a program on a packet; nothing needs to be attached.
+
+        Args:
+            packet: a Packet, bytes from the Ethernet header on, or a packet of scapy's.
+            program: its name; not needed where the object has one that sees packets.
+
+        Returns:
+            The verdict, by the kernel's name; the packet as the program left it; what it printed.
+
+        Raises:
+            SpecError: there is no such program, or it is not told which of several.
+            MachineError: the userspace machine stopped it; says at which line and why.
+        """
+        found = self._packet_program(program)
+        try:
+            result = run_packet(found, as_packet(packet))
+        except MachineError as error:
+            error.add_note(error.details())
+            raise
+        return result._replace(printed=self._listener.lines())
+
+    def run_packets(
+        self, packets: Iterable[Packet | bytes | SupportsBytes], program: str | None = None
+    ) -> list[PacketResult]:
+        """Run a program on several packets, one after the other."""
+        return [self.run_packet(packet, program) for packet in packets]
+
+    def printed(self) -> tuple[str, ...]:
+        """Return what programs printed otherwise than by `run_packet`, since this was last asked."""
+        return self._listener.lines()
+
+    def _packet_program(self, name: str | None) -> Program:
+        names = packet_programs(self.loaded.spec, name)
+        if len(names) > 1:
+            raise SpecError(
+                f"run {self.loaded.spec.name}: {len(names)} programs of it see packets "
+                f"({', '.join(names)}), expected the name of one",
+                hint=f"name it: run_packet(packet, {names[0]!r})",
+            )
+        if names[0] not in self.programs:
+            raise SpecError(
+                f"run {names[0]}: it was not loaded, expected one of {', '.join(self.programs)}",
+                hint=did_you_mean(names[0], self.programs),
+            )
+        return self.programs[names[0]]
+
+
+@contextmanager
+def open_object(
+    source: str | os.PathLike[str] | bytes | ObjectSpec,
+    *,
+    kernel: str | Kernel = "vm",
+    programs: Iterable[str] | None = None,
+    variables: Mapping[str, Any] | None = None,
+    engine: str | None = None,
+) -> Iterator[BpfObject]:
+    """Load an object for a test, and give back everything afterwards.
+
+        with open_object("fw.bpf.c") as bpf:
+            assert bpf.run_packet(packet).verdict == "XDP_DROP"
+
+    Args:
+        source: a `.c` file's or an object's path, an object's bytes, or an ObjectSpec.
+        kernel: `vm`, a userspace machine of its own, without any rights; `live`, the running kernel;
+            or a kernel that is there already.
+        programs: names of those to load; by default all.
+        variables: values that global variables begin with.
+        engine: of the userspace machine: `interpreter` or `native`.
+
+    Raises:
+        What `ebee.load` raises.
+    """
+    spec = open_spec(source)
+    with ExitStack() as resources:
+        door = _kernel(kernel, engine) if isinstance(kernel, str) else kernel
+        listener = resources.enter_context(listen(spec, door))
+        loaded = resources.enter_context(load(spec, programs=programs, variables=variables, kernel=door))
+        yield BpfObject(loaded, door, listener)
+
+
+def _kernel(name: str, engine: str | None) -> Kernel:
+    if name not in KERNELS:
+        raise SpecError(f"open an object: kernel '{name}', expected {' or '.join(KERNELS)}")
+    if name == "live":
+        return running_kernel()
+    from ebee.kernel.simulated import SimulatedKernel
+
+    # Tests run few packets: native code would take longer to make than to run.
+    return SimulatedKernel(engine=engine or "interpreter")

@@ -1,0 +1,155 @@
+"""The plugin for pytest: objects under test by a mark, and coverage of their C lines.
+
+    import pytest
+
+    pytestmark = pytest.mark.ebee("fw.bpf.c")
+
+    def test_arp_is_dropped(bpf_object):
+        assert bpf_object.run_packet(ARP).verdict == "XDP_DROP"
+
+pytest imports this module by itself wherever ebee is installed, so it imports nothing of ebee until
+a test asks for an object.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from contextlib import ExitStack
+    from typing import Any
+
+    from ebee.testing.coverage import Coverage
+    from ebee.testing.objects import BpfObject
+
+_MARK = (
+    'ebee(source, *, kernel="vm", programs=None, variables=None, engine=None): the object that the fixture '
+    "bpf_object loads; a path beside the test's file, and vm, live or both"
+)
+_KERNELS = ("vm", "live", "both")
+_WORDS = ("kernel", "programs", "variables", "engine")
+_COVERAGE = pytest.StashKey["Coverage"]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add what can be asked on the command line."""
+    group = parser.getgroup("ebee", "eBPF programs under test")
+    group.addoption(
+        "--ebee-coverage",
+        action="store_true",
+        help="show which lines of C the programs under test reached, on the userspace machine",
+    )
+    group.addoption(
+        "--ebee-kernel",
+        choices=_KERNELS,
+        default="vm",
+        help="where objects are loaded whose mark names no kernel; vm unless this is given",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the mark known."""
+    config.addinivalue_line("markers", _MARK)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run a test twice where its object is to be on both kernels."""
+    if "bpf_object" in metafunc.fixturenames:
+        mark = metafunc.definition.get_closest_marker("ebee")
+        if mark is not None and _kernel_of(mark, metafunc.config) == "both":
+            metafunc.parametrize("bpf_object", ["vm", "live"], indirect=True)
+
+
+def _kernel_of(mark: pytest.Mark, config: pytest.Config) -> Any:
+    return mark.kwargs.get("kernel") or config.getoption("--ebee-kernel")
+
+
+@pytest.fixture
+def bpf_object(request: pytest.FixtureRequest) -> Iterator[BpfObject]:
+    """The object that the test's mark names, loaded anew for each test."""
+    from contextlib import ExitStack
+
+    mark = _checked(request.node.get_closest_marker("ebee"), request.config)
+    kernel = getattr(request, "param", None) or _kernel_of(mark, request.config)
+    coverage = _coverage(request.config) if kernel == "vm" else None
+    with ExitStack() as resources:
+        found = _opened(mark, kernel, request, resources, watched=coverage is not None)
+        if coverage is not None:
+            resources.enter_context(coverage.watch(found.kernel))
+        yield found
+
+
+def _checked(mark: pytest.Mark | None, config: pytest.Config) -> pytest.Mark:
+    """Return the mark, or fail the test for one that is not as it should be."""
+    if mark is None:
+        wrong = "the test has no mark that names its object"
+    elif len(mark.args) != 1:
+        wrong = f"{len(mark.args)} sources, expected one"
+    elif unknown := [word for word in mark.kwargs if word not in _WORDS]:
+        wrong = f"'{unknown[0]}' means nothing here, expected {', '.join(_WORDS)}"
+    elif (kernel := _kernel_of(mark, config)) not in _KERNELS:
+        wrong = f"kernel {kernel!r}, expected vm, live or both"
+    else:
+        return mark
+    pytest.fail(f'bpf_object: {wrong}\nhint: mark it: @pytest.mark.ebee("prog.bpf.c")', pytrace=False)
+
+
+def _opened(
+    mark: pytest.Mark, kernel: str, request: pytest.FixtureRequest, resources: ExitStack, *, watched: bool
+) -> BpfObject:
+    """Load the object; skip the test where rights lack, fail it with the whole message otherwise."""
+    from ebee.errors import EbeeError, NotPermittedError
+    from ebee.testing.objects import open_object
+
+    if kernel == "live" and sys.platform != "linux":
+        pytest.skip("the live kernel: this system is not Linux")
+    words = {word: mark.kwargs[word] for word in _WORDS[1:] if word in mark.kwargs}
+    if watched:
+        words["engine"] = "interpreter"  # it alone tells which lines it reached
+    try:
+        return resources.enter_context(open_object(_source(mark.args[0], request), kernel=kernel, **words))
+    except EbeeError as error:
+        if kernel == "live" and isinstance(error, NotPermittedError):
+            pytest.skip(f"the live kernel: {error}")
+        pytest.fail(error.details(), pytrace=False)
+
+
+def _source(source: Any, request: pytest.FixtureRequest) -> Any:
+    """Return a source whose path begins where the test's file lies, or else where pytest was started."""
+    if not isinstance(source, str | Path) or Path(source).is_absolute():
+        return source
+    beside = request.path.parent / source
+    below = request.config.rootpath / source
+    return str(below if below.exists() and not beside.exists() else beside)
+
+
+def _coverage(config: pytest.Config) -> Coverage | None:
+    """Return what lines are counted in; None where nobody asked for it."""
+    if not config.getoption("--ebee-coverage"):
+        return None
+    from ebee.testing.coverage import Coverage
+
+    return config.stash.setdefault(_COVERAGE, Coverage())
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Show the lines of C that were reached, where somebody asked for it."""
+    coverage = _coverage(config)
+    if coverage is not None:
+        terminalreporter.section("ebee coverage: lines of C")
+        for line in coverage.table():
+            terminalreporter.write_line(line)
+
+
+def pytest_assertrepr_compare(op: str, left: object, right: object) -> list[str] | None:
+    """Say which entries differ, where a map is compared with a dict."""
+    if op != "==" or "ebee.maps.map" not in sys.modules:
+        return None
+    from ebee.testing.compare import explain_comparison
+
+    return explain_comparison(left, right)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 
+from ebee.kernel.protocol import Kernel
 from ebee.links import Link
 from ebee.maps import Map, Variable
 from ebee.programs import Program
@@ -22,17 +23,20 @@ class LoadedObject:
 
     Attributes:
         spec: what it was loaded from.
+        kernel: where it is: `kernel.label` is `live` or `vm`.
         programs, maps, variables: by the names in the C file.
     """
 
     def __init__(
         self,
         spec: ObjectSpec,
+        kernel: Kernel,
         programs: dict[str, Program],
         maps: dict[str, Map],
         resources: ExitStack,
     ) -> None:
         self.spec = spec
+        self.kernel = kernel
         self.programs = programs
         self.maps = maps
         self.variables = {

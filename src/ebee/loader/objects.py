@@ -56,7 +56,7 @@ def load(
             loaded[item.name] = load_program(item, context)
             resources.callback(loaded[item.name].close)
         _fill_slots(spec, all_maps, loaded)
-        return LoadedObject(spec, loaded, all_maps, resources.pop_all())
+        return LoadedObject(spec, kernel, loaded, all_maps, resources.pop_all())
 
 
 def _check_byte_order(spec: ObjectSpec) -> None:

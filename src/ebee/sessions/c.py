@@ -14,12 +14,15 @@ from ebee.kernel.protocol import Kernel
 from ebee.links import Link
 from ebee.loader import LoadedObject
 from ebee.loader import load as load_spec
+from ebee.sessions.kernels import live_kernel, on_kernel, tracing_kernel
 from ebee.spec import AttachPoint, ObjectSpec
 from ebee.text import did_you_mean
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
+
+    from ebee.sessions.kernels import Wanted
 
 Source = str | os.PathLike[str] | bytes | ObjectSpec
 
@@ -86,7 +89,7 @@ def load(
     *,
     programs: Iterable[str] | None = None,
     variables: Mapping[str, Any] | None = None,
-    kernel: Kernel | None = None,
+    kernel: Wanted = None,
 ) -> LoadedObject:
     """Compile where needed, load, and return the programs, maps and variables in the kernel.
 
@@ -99,7 +102,9 @@ def load(
         programs: names of those to load; by default all.
         variables: values that global variables begin with, also `const volatile` ones; they are set in
             the spec, where `source` is one.
-        kernel: where to; by default the running one.
+        kernel: where to: `live`, the running one; `vm`, the userspace machine, which needs no rights; or
+            a kernel, such as `SimulatedKernel()`. By default the running one, and the userspace machine
+            where that refuses for want of rights or support, which a Notice says.
 
     Raises:
         SourceError, FormatError, SpecError: the source is wrong.
@@ -114,27 +119,29 @@ def load(
                 hint=did_you_mean(name, spec.variables),
             )
         spec.variables[name].value = value
-    return load_spec(spec, kernel or running_kernel(), programs=programs)
+    names = None if programs is None else list(programs)
+    return on_kernel(kernel, lambda chosen: load_spec(spec, chosen, programs=names))
 
 
 def running_kernel() -> Kernel:
     """Return the door to the kernel that this process runs on."""
-    from ebee.kernel.live import LiveKernel
-
-    return LiveKernel()
+    return live_kernel()
 
 
-def trace_pipe(*, kernel: Kernel | None = None) -> TracePipe:
+def trace_pipe(*, kernel: Wanted = None) -> TracePipe:
     """Return what programs print by bpf_printk(), line by line, as iterator and async iterator.
 
     Tracefs is mounted where it is not, which a Notice says.
+
+    Args:
+        kernel: as `load` takes it; by default the one that programs went to.
 
     Raises:
         NotPermittedError: reading it needs root.
     """
     from ebee.events.trace_pipe import open_trace_pipe
 
-    return open_trace_pipe(kernel or running_kernel())
+    return open_trace_pipe(tracing_kernel(kernel))
 
 
 def prints(spec: ObjectSpec) -> bool:
@@ -234,13 +241,14 @@ class Running:
 
 
 def start(
-    spec: ObjectSpec, *, device: str | None = None, xdp_family: str = "xdp", kernel: Kernel | None = None
+    spec: ObjectSpec, *, device: str | None = None, xdp_family: str = "xdp", kernel: Wanted = None
 ) -> Running:
     """Load an object, attach all its programs, and listen to what they print.
 
     Args:
         device: the interface for programs that go on one.
         xdp_family: `xdp`, `xdpdrv`, `xdpgeneric` or `xdpoffload`.
+        kernel: as `load` takes it; the userspace machine has every interface that is named.
 
     Raises:
         SpecError: it has no program; besides, what `load`, `attach_points` and attaching raise.
@@ -249,9 +257,13 @@ def start(
     if not spec.programs:
         found = f"run {spec.name}: it has no program"
         raise SpecError(found, hint='put a section before a function: SEC("xdp")')
-    kernel = kernel or running_kernel()
+    points = attach_points(spec, device=device, xdp_family=xdp_family)
+    devices = [] if device is None else [device]
+    return on_kernel(kernel, lambda chosen: _started(spec, points, chosen), devices=devices)
+
+
+def _started(spec: ObjectSpec, points: Mapping[str, AttachPoint], kernel: Kernel) -> Running:
     with ExitStack() as undo:
-        points = attach_points(spec, device=device, xdp_family=xdp_family)
         loaded = undo.enter_context(load_spec(spec, kernel))
         pipe = None
         if prints(spec):

@@ -26,8 +26,6 @@ _CALL = 0x85
 _MAP_LOADS = (PseudoLoad.MAP_FD, PseudoLoad.MAP_VALUE, PseudoLoad.MAP_IDX, PseudoLoad.MAP_IDX_VALUE)
 _WITH_VALUE = (PseudoLoad.MAP_VALUE, PseudoLoad.MAP_IDX_VALUE)
 _BY_INDEX = (PseudoLoad.MAP_IDX, PseudoLoad.MAP_IDX_VALUE)
-_INSTRUCTION_BYTES = 8
-_TAG_BYTES = 8
 _U32 = 0xFFFFFFFF
 
 
@@ -84,18 +82,6 @@ def resolve(request: ProgramLoad, state: State, btf: BtfThing | None) -> Resolve
         kernel_functions=_kernel_functions(instructions, state),
     )
     return found
-
-
-def tag_of(instructions: bytes) -> bytes:
-    """Return a program's tag: a hash of its instructions that does not depend on descriptors."""
-    from hashlib import sha256
-
-    plain = bytearray(instructions)
-    for at in range(0, len(plain), _INSTRUCTION_BYTES):
-        if plain[at] == LD_IMM64 and plain[at + 1] >> 4 in (PseudoLoad.MAP_FD, PseudoLoad.MAP_VALUE):
-            plain[at + 4 : at + 8] = bytes(4)
-            plain[at + 12 : at + 16] = bytes(len(plain[at + 12 : at + 16]))
-    return sha256(plain).digest()[:_TAG_BYTES]
 
 
 def shown_code(instructions: bytes, loads: Mapping[int, MapThing]) -> bytes:

@@ -98,9 +98,9 @@ class Maps:
         """User space writes no more; EBUSY for a map that is frozen, or mapped for writing."""
         try:
             item = self.state.get(fd, MapThing)
-            if item.vm.frozen or any(_is_open(view()) for view in item.views):
+            if any(_is_open(view()) for view in item.views):
                 raise Refusal(errno.EBUSY)
-            item.vm.frozen = True
+            item.vm.freeze()
         except Refusal as refusal:
             raise map_freeze_error(refusal.errno, fd) from None
 

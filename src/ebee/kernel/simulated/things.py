@@ -9,6 +9,7 @@ from weakref import ref
 from ebee.abi.bpf import LinkType, MapType
 from ebee.kernel.protocol import MapCreate, ObjectKind, PerfEvent, ProgramLoad
 from ebee.kernel.simulated.state import State, Thing
+from ebee.kernel.simulated.tags import tag_of
 from ebee.vm.code import Code
 from ebee.vm.maps import VmMap
 
@@ -116,12 +117,7 @@ class ProgramThing(Thing):
 
     @cached_property
     def tag(self) -> bytes:
-        """The first 8 bytes of the SHA-256 of its instructions, with the numbers of map loads zero.
-
-        Kernel: SHA-256 since 6.18, SHA-1 before.
-        """
-        from ebee.kernel.simulated.code import tag_of
-
+        """What tells this code from other code: see `ebee.kernel.simulated.tags`."""
         return tag_of(self.request.instructions)
 
     def gone(self) -> None:

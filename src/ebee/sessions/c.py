@@ -180,7 +180,7 @@ def attach_points(spec: ObjectSpec, *, device: str | None, xdp_family: str = "xd
             if device is None:
                 raise SpecError(
                     f"attach {name}: programs of type {program.type.name} go on an interface, none is named",
-                    hint="name one: --dev eth0",
+                    hint="name one: --dev eth0; or run it on made packets: --vm",
                 )
             family = xdp_family if program.type is ProgType.XDP else _ON_DEVICES[program.type]
             points[name] = AttachPoint(family, device)

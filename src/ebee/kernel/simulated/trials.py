@@ -69,7 +69,7 @@ def _xdp(state: State, program: ProgramThing, request: RunRequest) -> RunAnswer:
     memory = state.machine.memory
     with lent(state, xdp_context(memory, request.data, ctx_in=request.context)) as context:
         ran = run(state, program, context, cpu=_cpu(state, request), repeat=request.repeat or 1)
-        context_out = xdp_context_out(context) if request.context else b""
+        context_out = xdp_context_out(context, request.context) if request.context else b""
         return _answer(request, ran, xdp_data_out(context), context_out)
 
 

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 ETHERNET_BYTES: Final = 14
 IPV4, IPV6 = 0x0800, 0x86DD
+HEADER_BYTES: Final = {IPV4: 20, IPV6: 40}
 AF_INET, AF_INET6 = 2, 10
 TCP_CLOSE: Final = 7
 LOOPBACK: Final = 1
@@ -41,8 +42,8 @@ MOST_GSO_BYTES: Final = 65536
 _FIRST_ETHERTYPE = 1536
 
 _ALLOWED = (
-    *("mark", "priority", "ingress_ifindex", "ifindex", "cb", "data_end", "tstamp", "wire_len", "gso_segs"),
-    *("gso_size", "hwtstamp"),
+    *("mark", "priority", "ingress_ifindex", "ifindex", "cb", "tstamp", "wire_len", "gso_segs", "gso_size"),
+    "hwtstamp",
 )
 _GIVEN_BACK = (
     *("mark", "priority", "ingress_ifindex", "ifindex", "tstamp", "wire_len", "gso_segs", "hwtstamp"),
@@ -125,7 +126,7 @@ def skb_context(
     data: bytes,
     kind: ProgType,
     *,
-    ctx_in: bytes = b"",
+    ctx_in: bytes | None = None,
     from_mac: bool | None = None,
     **facts: int,
 ) -> Context:
@@ -134,7 +135,8 @@ def skb_context(
     Args:
         data: the packet from its Ethernet header on.
         kind: the program's type: it says where the program sees the packet begin and what it may write.
-        ctx_in: a struct __sk_buff as BPF_PROG_TEST_RUN takes it.
+        ctx_in: what BPF_PROG_TEST_RUN was given as context, a struct __sk_buff or nothing at all; None for
+            a packet that arrived at an interface.
         from_mac: whether the program sees the Ethernet header; by default as in a test run, where only tc
             programs do. Filters of packet sockets do, too.
         facts: other fields of struct __sk_buff, by name.
@@ -144,7 +146,7 @@ def skb_context(
     """
     if len(data) < ETHERNET_BYTES:
         raise Refusal(errno.EINVAL, f"a packet of {len(data)} bytes, expected {ETHERNET_BYTES} or more")
-    given = _given(ctx_in, len(data))
+    given = {} if ctx_in is None else _given(ctx_in, data)
     region = context_region(memory, SK_BUFF.pack(), "the context (__sk_buff)")
     packet = Packet(memory, data)
     packet.region.writable = kind in _WRITES_PACKETS
@@ -152,6 +154,9 @@ def skb_context(
     if not begins_at_mac:
         packet.move(packet.begin + ETHERNET_BYTES, packet.end, memory)
     skb = Skb(memory, region, packet, kind, mac=0 if begins_at_mac else -ETHERNET_BYTES)
+    if ctx_in != b"":  # a test run without a context leaves it at 0
+        skb.set("wire_len", len(packet))
+    skb.set("pkt_type", _packet_type(data[:6], tried=ctx_in is not None))
     _set_facts(skb, data, {**given, **facts})
     sock = _socket(memory, skb, data)
     allow_writes(region, SK_BUFF, _WRITABLE.get(kind, ()))
@@ -208,22 +213,23 @@ def ethertype(data: bytes) -> int:
     return 0x0001 if data[14:16] == b"\xff\xff" else 0x0004  # ETH_P_802_3, ETH_P_802_2
 
 
-def _given(ctx_in: bytes, length: int) -> dict[str, int | bytes]:
-    """Return the fields of a given context that count.
+def _given(ctx_in: bytes, packet: bytes) -> dict[str, int | bytes]:
+    """Return the fields of a test run's context that count.
 
     Raises:
-        Refusal: it holds what a test run does not take.
+        Refusal: it holds what a test run does not take, or the packet is too short for its protocol.
     """
+    length, kind = len(packet), ethertype(packet)
+    if length < ETHERNET_BYTES + HEADER_BYTES.get(kind, 0):
+        raise Refusal(errno.EINVAL, f"a packet of {length} bytes, too short for its IP header")
     if not ctx_in:
         return {}
     data = given_context(ctx_in, SK_BUFF)
     given = SK_BUFF.unpack(data)
-    end, wire, segments = (int(given[name]) for name in ("data_end", "wire_len", "gso_segs"))
+    wire, segments = int(given["wire_len"]), int(given["gso_segs"])
     wrong = None
     if not zero_but(SK_BUFF, data, _ALLOWED):
         wrong = f"a field is set that a test run does not take; it takes {', '.join(_ALLOWED)}"
-    elif end > length:
-        wrong = f"data_end {end}, expected {length} or less"
     elif wire and not length <= wire <= MOST_GSO_BYTES:
         wrong = f"wire_len {wire}, expected {length} to {MOST_GSO_BYTES}"
     elif segments > MOST_GSO_SEGS:
@@ -234,11 +240,8 @@ def _given(ctx_in: bytes, length: int) -> dict[str, int | bytes]:
 
 
 def _set_facts(skb: Skb, data: bytes, facts: dict[str, int | bytes]) -> None:
-    facts.pop("data_end", None)
     skb.protocol = ethertype(data)
-    skb.set("pkt_type", _packet_type(data))
     skb.set("ifindex", LOOPBACK)
-    skb.set("wire_len", len(skb.packet))
     for name, value in facts.items():
         field = SK_BUFF.fields.get(name)
         if field is None or name in ("len", "data", "data_meta", "sk", "flow_keys"):
@@ -250,14 +253,15 @@ def _set_facts(skb: Skb, data: bytes, facts: dict[str, int | bytes]) -> None:
             skb.set(name, value)
 
 
-def _packet_type(data: bytes) -> int:
-    """Return PACKET_HOST, _BROADCAST, _MULTICAST or _OTHERHOST: the loopback's address is all zeros."""
-    target = data[:6]
-    if target == bytes(6):
-        return 0
-    if target[0] & 1:
-        return 1 if target == b"\xff" * 6 else 2
-    return 3
+def _packet_type(target: bytes, *, tried: bool) -> int:
+    """Return PACKET_HOST, _BROADCAST, _MULTICAST or _OTHERHOST.
+
+    A test run's packets come from the loopback, all of whose addresses are zeros; what arrives at an
+    interface is taken to be for it.
+    """
+    if not target[0] & 1:
+        return 3 if tried and any(target) else 0
+    return 1 if not tried and target == b"\xff" * 6 else 2
 
 
 def _socket(memory: Memory, skb: Skb, data: bytes) -> Region:

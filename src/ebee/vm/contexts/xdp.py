@@ -12,11 +12,12 @@ from ebee.vm.contexts.base import context_region, given_context, set_field, set_
 from ebee.vm.faults import Refusal
 from ebee.vm.machine import Context
 from ebee.vm.memory import Memory
-from ebee.vm.packet import HEADROOM_BYTES, Packet
+from ebee.vm.packet import HEADROOM_BYTES, RESERVED_HEAD_BYTES, Packet
 
 ETHERNET_BYTES = 14
 MOST_META_BYTES = 255
 LOOPBACK = 1
+_MOST_GIVEN_META_BYTES = HEADROOM_BYTES - RESERVED_HEAD_BYTES
 
 
 def xdp_context(
@@ -78,14 +79,13 @@ def xdp_data_out(context: Context) -> bytes:
     return bytes(context.packet.with_meta())
 
 
-def xdp_context_out(context: Context) -> bytes:
-    """Return what BPF_PROG_TEST_RUN gives back as context, of one that was given."""
-    assert context.packet is not None
-    out = bytearray(context.region.element(0))
-    meta = context.packet.meta_bytes
-    places = {"data": meta, "data_end": meta + len(context.packet), "data_meta": 0}
-    for name, value in places.items():
-        XDP_MD.fields[name].put(out, value)
+def xdp_context_out(context: Context, ctx_in: bytes) -> bytes:
+    """Return what BPF_PROG_TEST_RUN gives back as context: what was given, with where the packet lies."""
+    packet = context.packet
+    assert packet is not None
+    out = bytearray(given_context(ctx_in, XDP_MD))
+    XDP_MD.fields["data"].put(out, packet.meta_bytes)
+    XDP_MD.fields["data_end"].put(out, packet.meta_bytes + len(packet))
     return bytes(out)
 
 
@@ -99,13 +99,17 @@ def _checked(given: dict[str, int | str | bytes], length: int) -> int:
     data, end, meta = (int(given[name]) for name in ("data", "data_end", "data_meta"))
     wrong = None
     if meta or end != length or data > end:
-        wrong = f"data {data}, data_end {end}, data_meta {meta}: expected 0 <= data <= data_end = {length}"
-    elif meta_is_invalid(data) or data > length - ETHERNET_BYTES:
-        wrong = f"{data} bytes of metadata, expected a multiple of 4 up to 252, and a packet behind it"
+        wrong = (
+            f"data {data}, data_end {end}, data_meta {meta}: expected 0 <= data <= data_end = {length}, for "
+            "the userspace machine has packets in one piece only"
+        )
+    elif meta_is_invalid(data) or data > min(length - ETHERNET_BYTES, _MOST_GIVEN_META_BYTES):
+        most = _MOST_GIVEN_META_BYTES
+        wrong = f"{data} bytes of metadata, expected a multiple of 4 up to {most}, and a packet behind it"
     elif given["egress_ifindex"]:
         wrong = "egress_ifindex is given, and a test run has none"
-    elif given["rx_queue_index"] and not given["ingress_ifindex"]:
-        wrong = "rx_queue_index is given without ingress_ifindex"
+    elif given["rx_queue_index"]:
+        wrong = "rx_queue_index is given, and interfaces have one queue"
     if wrong:
         raise Refusal(errno.EINVAL, f"ctx_in: {wrong}")
     return data

@@ -6,8 +6,8 @@ Source: net/core/filter.c and skb_vlan_push() of net/core/skbuff.c, as to what m
 from __future__ import annotations
 
 from ebee.abi import bpf
-from ebee.vm.contexts.skb import ETHERNET_BYTES, IPV4, IPV6, Skb
-from ebee.vm.helpers.checksums import replaced, reset_level
+from ebee.vm.contexts.skb import ETHERNET_BYTES, HEADER_BYTES, IPV4, IPV6, Skb
+from ebee.vm.helpers.checksums import reset_level
 from ebee.vm.helpers.common import EALREADY, EFAULT, EINVAL, ENOMEM, ENOTSUPP, s32, skb_of, u16, u32
 from ebee.vm.helpers.registry import helper
 from ebee.vm.machine import Run
@@ -17,7 +17,6 @@ MOST_BYTES = 16064
 VLAN_TYPES = (0x8100, 0x88A8)
 _VLAN_BYTES = 4
 _ADDRESSES_BYTES = 12
-_HEADER_BYTES = {IPV4: 20, IPV6: 40}
 _MOST_ROOM = 0xFFF
 _FIRST_ETHERTYPE = 1536
 
@@ -60,7 +59,7 @@ def skb_change_proto(run: Run, r1: int, r2: int, r3: int, r4: int, r5: int) -> i
     wanted = int.from_bytes(u16(r2).to_bytes(2, "little"), "big")
     if r3:
         return -EINVAL
-    difference = _HEADER_BYTES[IPV6] - _HEADER_BYTES[IPV4]
+    difference = HEADER_BYTES[IPV6] - HEADER_BYTES[IPV4]
     at = skb.network - skb.mac
     if (skb.protocol, wanted) == (IPV4, IPV6):
         skb.packet.insert(at, difference, run.memory)
@@ -83,7 +82,7 @@ def skb_adjust_room(run: Run, r1: int, r2: int, r3: int, r4: int, r5: int) -> in
     refusal = _room_refused(skb, difference, mode, r4)
     if refusal:
         return refusal
-    at = skb.network - skb.mac + (_HEADER_BYTES[skb.protocol] if mode == bpf.ADJ_ROOM_NET else 0)
+    at = skb.network - skb.mac + (HEADER_BYTES[skb.protocol] if mode == bpf.ADJ_ROOM_NET else 0)
     answer = _shrink(run, skb, at, -difference, r4) if difference < 0 else _grow(run, skb, at, difference, r4)
     if not answer and not r4 & bpf.F_ADJ_ROOM_NO_CSUM_RESET:
         reset_level(skb)
@@ -96,13 +95,13 @@ def _room_refused(skb: Skb, difference: int, mode: int, flags: int) -> int:
         return -EINVAL
     if abs(difference) > _MOST_ROOM:
         return -EFAULT
-    if skb.protocol not in _HEADER_BYTES or mode not in (bpf.ADJ_ROOM_NET, bpf.ADJ_ROOM_MAC):
+    if skb.protocol not in HEADER_BYTES or mode not in (bpf.ADJ_ROOM_NET, bpf.ADJ_ROOM_MAC):
         return -ENOTSUPP
-    least = _HEADER_BYTES[skb.protocol]
+    least = HEADER_BYTES[skb.protocol]
     if flags & _DECAP_L3:
         if difference >= 0 or flags & _DECAP_L3 == _DECAP_L3:
             return -EINVAL
-        least = _HEADER_BYTES[IPV4 if flags & bpf.F_ADJ_ROOM_DECAP_L3_IPV4 else IPV6]
+        least = HEADER_BYTES[IPV4 if flags & bpf.F_ADJ_ROOM_DECAP_L3_IPV4 else IPV6]
     left = len(skb.packet) - skb.network + difference
     too_short = difference < 0 and (left <= 0 or left < least)
     too_long = difference >= 0 and len(skb.packet) + difference > MOST_BYTES
@@ -157,7 +156,6 @@ def skb_vlan_push(run: Run, r1: int, r2: int, r3: int, r4: int, r5: int) -> int:
         tag = outer.to_bytes(2, "big") + u16(skb.get("vlan_tci")).to_bytes(2, "big")
         skb.packet.bytes()[_ADDRESSES_BYTES : _ADDRESSES_BYTES + _VLAN_BYTES] = tag
         skb.protocol = outer
-        skb.network += _VLAN_BYTES
     _put_tag(skb, kind if kind in VLAN_TYPES else VLAN_TYPES[0], u16(r3))
     return 0
 
@@ -198,7 +196,6 @@ def _take_tag(run: Run, skb: Skb) -> int | None:
     inner = int.from_bytes(tag[4:6], "big")
     after = bytes(skb.packet.bytes()[ETHERNET_BYTES : ETHERNET_BYTES + 2])
     skb.protocol = inner if inner >= _FIRST_ETHERTYPE else 0x0001 if after == b"\xff\xff" else 0x0004
-    skb.network = max(ETHERNET_BYTES, skb.network - _VLAN_BYTES)
     return int.from_bytes(tag[2:4], "big")
 
 
@@ -210,19 +207,27 @@ def _swapped(value: int) -> int:
 # -- congestion --------------------------------------------------------------------------------------
 def set_congestion(skb: Skb) -> int:
     """Set ECN to `congestion experienced` where the packet allows it; 1 where it is set now."""
-    data = skb.packet.bytes()[max(0, skb.network) :]
-    if skb.protocol == IPV4 and len(data) >= _HEADER_BYTES[IPV4]:
-        if not data[1] & 3:
-            return 0
-        old = int.from_bytes(data[0:2], "little")
-        data[1] |= 3
-        checksum = int.from_bytes(data[10:12], "little")
-        now = replaced(checksum, old, int.from_bytes(data[0:2], "little"))
-        data[10:12] = now.to_bytes(2, "little")
-        return 1
-    if skb.protocol == IPV6 and len(data) >= _HEADER_BYTES[IPV6]:
+    data, kind = skb.packet.bytes()[max(0, skb.network) :], _inner_protocol(skb)
+    if len(data) < HEADER_BYTES.get(kind, 1 << 16):
+        return 0
+    if kind == IPV6:
         if not data[1] & 0x30:
             return 0
         data[1] |= 0x30
         return 1
-    return 0
+    ecn = data[1] & 3
+    if ecn in (1, 2):
+        # The checksum lacks what the first word gained: 3 - ecn.
+        total = int.from_bytes(data[10:12], "big") + 0xFFFC + ecn
+        data[10:12] = ((total & 0xFFFF) + (total >> 16)).to_bytes(2, "big")
+        data[1] |= 3
+    return int(ecn != 0)
+
+
+def _inner_protocol(skb: Skb) -> int:
+    """Return the protocol behind all tags that are in the packet's bytes."""
+    kind, at = skb.protocol, ETHERNET_BYTES
+    while kind in VLAN_TYPES and at + _VLAN_BYTES <= len(skb.packet):
+        kind = int.from_bytes(skb.packet.bytes()[at + 2 : at + _VLAN_BYTES], "big")
+        at += _VLAN_BYTES
+    return kind

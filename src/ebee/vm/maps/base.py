@@ -14,7 +14,7 @@ from ebee.vm.memory import ELEMENT_BITS, OFFSET_BITS, Memory, Region
 
 BPF_ANY, BPF_NOEXIST, BPF_EXIST = 0, 1, 2
 
-# Linux's numbers, where other systems have others. ENOTSUPP is the kernel's own: user space has no name for it.
+# Linux's numbers, where other systems have others. ENOTSUPP is the kernel's own, unnamed in user space.
 EAGAIN, EOVERFLOW, EOPNOTSUPP, ENOTSUPP = 11, 75, 95, 524
 
 ACCESS_FLAGS = F_RDONLY | F_WRONLY | F_RDONLY_PROG | F_WRONLY_PROG

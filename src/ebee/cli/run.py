@@ -9,15 +9,18 @@ from ebee.cli.call import Answer, Call
 from ebee.cli.failures import complain
 from ebee.cli.waiting import duration_s, until_interrupted
 from ebee.cli.words import UsageError
+from ebee.errors import SpecError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ebee.kernel.protocol import Kernel
     from ebee.sessions.c import Running
+    from ebee.sessions.kernels import Wanted
     from ebee.spec import ObjectSpec
 
 MODES = ("xdp", "xdpdrv", "xdpgeneric", "xdpoffload")
 ENGINES = ("interpreter", "native")
+_PACKET_OPTIONS = ("pcap", "out", "count", "program")
 
 
 def main(call: Call) -> Answer | None:
@@ -29,13 +32,31 @@ def main(call: Call) -> Answer | None:
 
     began_s = monotonic()
     spec = open_spec(path)
-    kernel = _kernel(call)
-    if call.text("pcap") is not None or kernel.label == "vm":
-        from ebee.cli.run_packets import run
+    if not _is_on_packets(call) and _attach(call, spec, began_s):
+        return None
+    from ebee.cli.run_packets import run
 
-        run(call, spec, kernel)
-    else:
-        _attach(call, spec, kernel, began_s)
+    run(call, spec, _where(call))
+    return None
+
+
+def _is_on_packets(call: Call) -> bool:
+    """Whether nothing is to be attached: packets of a file, or made ones, go through the programs."""
+    return _is_on_machine(call) or any(call.text(name) is not None for name in _PACKET_OPTIONS)
+
+
+def _is_on_machine(call: Call) -> bool:
+    return call.switch("vm") or call.text("engine") is not None
+
+
+def _where(call: Call) -> Wanted:
+    """Return the kernel for packets; None for the running one, or else the userspace machine."""
+    from ebee.sessions.kernels import choose_kernel
+
+    if call.switch("live"):
+        return call.kernel()
+    if _is_on_machine(call) or not _is_on_packets(call):  # or this kernel took nothing
+        return choose_kernel("vm", engine=call.text("engine"))
     return None
 
 
@@ -55,18 +76,20 @@ def _check_options(call: Call) -> None:
             f"ebee run: --engine {engine} and --live, expected one of them",
             hint="the kernel runs programs itself; engines are of the userspace machine: --vm",
         )
-    if any(call.text(name) is not None for name in ("pcap", "out", "count", "program")):
+    if _is_on_packets(call):
         from ebee.cli.run_packets import check_options
 
         check_options(call)
 
 
-def _attach(call: Call, spec: ObjectSpec, kernel: Kernel, began_s: float) -> None:
-    """Attach all programs, and show what they print."""
-    from ebee.sessions.c import start
+def _attach(call: Call, spec: ObjectSpec, began_s: float) -> bool:
+    """Attach all programs, and show what they print; return False where this kernel does not take them."""
+    from ebee.sessions.kernels import on_kernel
 
-    family = call.text("mode") or "xdp"
-    with start(spec, device=call.text("dev"), xdp_family=family, kernel=kernel) as running:
+    running = on_kernel("live" if call.switch("live") else None, lambda kernel: _start(call, spec, kernel))
+    if running is None:
+        return False
+    with running:
         _say_what_runs(running, (monotonic() - began_s) * 1000)
         with until_interrupted():
             for line in running.lines(duration_s(call)):
@@ -74,10 +97,26 @@ def _attach(call: Call, spec: ObjectSpec, kernel: Kernel, began_s: float) -> Non
                 sys.stdout.flush()
         values = _variables(running)
     complain(f"detached {_listed(running)}{''.join(values)}")
+    return True
 
 
-def _kernel(call: Call) -> Kernel:
-    return call.kernel()
+def _start(call: Call, spec: ObjectSpec, kernel: Kernel) -> Running | None:
+    """Attach all programs to a kernel; nothing arrives at the userspace machine, so not there."""
+    from ebee.sessions.c import start
+
+    if kernel.label == "vm":
+        return None
+    if not call.settings.mount:
+        kernel = call.kernel()
+    try:
+        return start(spec, device=call.text("dev"), xdp_family=call.text("mode") or "xdp", kernel=kernel)
+    except SpecError:
+        from ebee.sessions.kernels import choose_kernel
+
+        # Who names no interface because nothing can be attached anyway needs no advice on interfaces.
+        if call.switch("live") or choose_kernel().label == "live":
+            raise
+        return None
 
 
 def _say_what_runs(running: Running, took_ms: float) -> None:

@@ -13,7 +13,6 @@ from ebee.cli.waiting import until_interrupted
 from ebee.cli.words import UsageError
 from ebee.errors import EbeeError, FormatError, SpecError
 from ebee.packets import (
-    FileFormat,
     Packet,
     describe,
     format_of,
@@ -30,7 +29,8 @@ if TYPE_CHECKING:
 
     from ebee.kernel.protocol import Kernel
     from ebee.loader import LoadedObject
-    from ebee.packets import PacketWriter
+    from ebee.packets import PacketReader, PacketWriter
+    from ebee.sessions.kernels import Wanted
     from ebee.spec import ObjectSpec
 
 MADE = 12
@@ -49,11 +49,13 @@ def check_options(call: Call) -> None:
     out, pcap = call.text("out"), call.text("pcap")
     if out == STDIO and call.settings.json:
         raise UsageError("ebee run: --out - and -j, expected one of them on standard output")
+    given = [name for name in ("pcap", "count", "out", "program", "vm", "engine") if call.values.get(name)]
     for name in ("dev", "mode", "duration"):
-        if pcap is not None and call.text(name) is not None:
+        if call.text(name) is not None:
             raise UsageError(
-                f"ebee run: --{name} and --pcap, expected one of them",
-                hint="with --pcap nothing is attached: the packets of the file go through the programs",
+                f"ebee run: --{name} and --{given[0]}, expected one of them",
+                hint=f"with --{given[0]} nothing is attached: packets of a file, or made ones, "
+                "go through the programs",
             )
     if out is not None and pcap not in (None, STDIO) and _same_file(pcap or "", out):
         raise UsageError(f"ebee run: --out {out}: is the file that packets are read from, expected another")
@@ -82,9 +84,10 @@ def count(call: Call) -> int | None:
     return int(text)
 
 
-def run(call: Call, spec: ObjectSpec, kernel: Kernel) -> None:
+def run(call: Call, spec: ObjectSpec, wanted: Wanted) -> None:
     """Load the programs that see packets, and run the packets through them."""
     from ebee.loader import load
+    from ebee.sessions.kernels import on_kernel
 
     names = packet_programs(spec, call.text("program"))
     if call.text("out") is not None and len(names) > 1:
@@ -94,46 +97,58 @@ def run(call: Call, spec: ObjectSpec, kernel: Kernel) -> None:
             hint=f"name one: --program {names[0]}",
         )
     with ExitStack() as resources:
-        source, kind = _source(call, resources)
-        writer = _writer(call, kind, resources)
-        loaded = resources.enter_context(load(spec, kernel, programs=names))
-        listener = resources.enter_context(listen(spec, kernel))
+        reader = _reader(call, resources)
+        loaded = resources.enter_context(on_kernel(wanted, lambda kernel: load(spec, kernel, programs=names)))
+        writer = _writer(call, reader, resources)
+        listener = resources.enter_context(listen(spec, loaded.kernel))
+        packets = _Seen(_packets(call, reader))
+        _say_what_runs(call, names, loaded.kernel)
         report = _Report(call, names)
-        programs = [loaded.programs[name] for name in names]
-        seen = _Seen(source)
         try:
             with until_interrupted():
-                for results in run_packets(programs, seen, listener):
+                for results in run_packets([loaded.programs[name] for name in names], packets, listener):
                     report.add(results)
                     _write_passed(writer, results)
         except EbeeError as error:
             report.finish(loaded)
-            seen.explain(error)
+            packets.explain(error)
             raise
         report.finish(loaded)
 
 
-def _source(call: Call, resources: ExitStack) -> tuple[Iterable[Packet], FileFormat | None]:
-    """Return the packets, and how the file is written that they come from."""
+def _reader(call: Call, resources: ExitStack) -> PacketReader | None:
+    path = call.text("pcap")
+    return None if path is None else resources.enter_context(read_packets(path))
+
+
+def _packets(call: Call, reader: PacketReader | None) -> Iterable[Packet]:
+    """Return the file's packets, or so many made ones."""
     from itertools import islice
 
-    path, most = call.text("pcap"), count(call)
-    if path is None:
-        made = MADE if most is None else most
-        complain(f"{made} made packet{'s' * (made != 1)}; --pcap FILE takes others")
-        return generate(made), None
-    reader = resources.enter_context(read_packets(path))
-    return (reader if most is None else islice(reader, most)), reader.format
+    most = count(call)
+    if reader is None:
+        return generate(MADE if most is None else most)
+    return reader if most is None else islice(reader, most)
 
 
-def _writer(call: Call, kind: FileFormat | None, resources: ExitStack) -> PacketWriter | None:
+def _say_what_runs(call: Call, names: Sequence[str], kernel: Kernel) -> None:
+    """Tell on standard error which programs run where, on what."""
+    engine = getattr(kernel, "engine", "")
+    where = f"the userspace machine ({engine})" if kernel.label == "vm" else "this kernel"
+    path = call.text("pcap")
+    made = count(call) or MADE
+    packets = f"{made} made packet{'s' * (made != 1)}; --pcap FILE takes others"
+    complain(f"{', '.join(names)} on {where}: {packets if path is None else f'packets of {path}'}")
+
+
+def _writer(call: Call, reader: PacketReader | None, resources: ExitStack) -> PacketWriter | None:
     """Open what is written: as the file's ending says, else as the packets came."""
     path = call.text("out")
     if path is None:
         return None
     wanted = format_of(path)
-    same = kind is not None and wanted in (None, kind.name)
-    return resources.enter_context(open_writer(path, kind if same else wanted))
+    same = reader is not None and wanted in (None, reader.format.name)
+    return resources.enter_context(open_writer(path, reader.format if reader and same else wanted))
 
 
 def _write_passed(writer: PacketWriter | None, results: Sequence[PacketResult]) -> None:

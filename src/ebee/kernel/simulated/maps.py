@@ -29,8 +29,7 @@ _HOLDING: dict[int, type[Thing]] = {
 }
 """Types whose values are descriptors to user space, and what of."""
 _WITH_PROGRAMS = frozenset((MapType.DEVMAP, MapType.DEVMAP_HASH, MapType.CPUMAP))
-_WITH_PROGRAM_BYTES = 8
-"""Values of this size end with a program: a descriptor when written, an id when read."""
+"""Types whose values may end with a program: a descriptor when written, an id when read."""
 _STORAGE = frozenset((MapType.SK_STORAGE, MapType.INODE_STORAGE, MapType.TASK_STORAGE, MapType.CGRP_STORAGE))
 _PAGE_BYTES = 4096
 
@@ -65,7 +64,7 @@ class Maps:
             item = self.state.get(fd, MapThing)
             if item.request.type in _HOLDING:
                 _put(self.state, item, key, value, flags)
-            elif item.request.type in _WITH_PROGRAMS and len(value) == _WITH_PROGRAM_BYTES:
+            elif item.request.type in _WITH_PROGRAMS:
                 _put_with_program(self.state, item, key, value, flags)
             else:
                 item.vm.write(_machine_key(item, key), value, flags)
@@ -98,6 +97,7 @@ class Maps:
         """User space writes no more; EBUSY for a map that is frozen, or mapped for writing."""
         try:
             item = self.state.get(fd, MapThing)
+            item.vm.check_writable()
             if any(_is_open(view()) for view in item.views):
                 raise Refusal(errno.EBUSY)
             item.vm.freeze()
@@ -180,11 +180,19 @@ def _put(state: State, item: MapThing, key: bytes, value: bytes, flags: int) -> 
 
 def _put_with_program(state: State, item: MapThing, key: bytes, value: bytes, flags: int) -> None:
     item.vm.check_write(key, value, flags)
+    _check_device(state, item, value)
     fd = int.from_bytes(value[4:], byteorder, signed=True)
     program = state.get(fd, ProgramThing) if fd > 0 else None
     number = 0 if program is None else program.id
-    item.vm.write(key, value[:4] + number.to_bytes(4, byteorder), flags)
+    item.vm.write(key, value[:4] + number.to_bytes(len(value) - 4, byteorder), flags)
     item.put(key, program)
+
+
+def _check_device(state: State, item: MapThing, value: bytes) -> None:
+    """Refuse an interface that is not there; 0 stands for none."""
+    ifindex = int.from_bytes(value[:4], byteorder)
+    if item.request.type != MapType.CPUMAP and ifindex and state.devices.find(ifindex) is None:
+        raise Refusal(errno.EINVAL)
 
 
 def _shown(state: State, item: MapThing, value: bytes) -> bytes:

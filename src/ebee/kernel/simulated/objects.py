@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 
-from ebee.abi.bpf import LinkType, MapType
+from ebee.abi.bpf import F_RDONLY_PROG, LinkType, MapType
 from ebee.errors import GoneError, KernelError
 from ebee.kernel.complaints import info_error, open_pin_error, pin_error, unpin_error
 from ebee.kernel.protocol import BtfInfo, LinkInfo, MapInfo, ObjectKind, ProgramInfo
@@ -16,6 +16,8 @@ from ebee.vm.faults import Refusal
 
 _KERNEL_TYPES_ID = 1
 _PAGE_BYTES = 4096
+_ONLY_READ = (MapType.DEVMAP, MapType.DEVMAP_HASH)
+"""By programs: the kernel adds the flag itself."""
 _GPL = ("GPL", "GPL v2", "GPL and additional rights", "Dual BSD/GPL", "Dual MIT/GPL", "Dual MPL/GPL")
 
 
@@ -204,7 +206,7 @@ def _map_info(item: MapThing) -> MapInfo:
         key_size_bytes=setup.key_size_bytes,
         value_size_bytes=setup.value_size_bytes,
         max_entries=setup.max_entries,
-        flags=request.flags,
+        flags=request.flags | (F_RDONLY_PROG if request.type in _ONLY_READ else 0),
         map_extra=setup.extra,
         ifindex=0,
         btf_id=0 if item.btf is None else item.btf.id,

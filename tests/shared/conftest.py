@@ -1,0 +1,54 @@
+"""Every test here runs twice: on the running kernel, as root, and on the simulated one."""
+
+from __future__ import annotations
+
+import gc
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from ebee.kernel.protocol import Kernel
+from tests.kernel.door import nothing_left_open
+from tests.shared.places import Wire, live_wire, nothing_left_inside, simulated, simulated_wire
+
+
+@pytest.fixture(params=["live", "vm"])
+def kernel(request: pytest.FixtureRequest) -> Iterator[Kernel]:
+    """A kernel, in which and at which nothing is left open in the end."""
+    if request.param == "live":
+        if os.geteuid() != 0:
+            pytest.skip("the live kernel is asked as root")
+        from ebee.kernel.live import LiveKernel
+
+        with nothing_left_open():
+            yield LiveKernel()
+            gc.collect()
+        return
+    made = simulated()
+    with nothing_left_open(), nothing_left_inside(made):
+        yield made
+        gc.collect()
+
+
+@pytest.fixture
+def wire(kernel: Kernel) -> Iterator[Wire]:
+    """An interface, and a way to send packets to it."""
+    with ExitStack() as undo:
+        yield undo.enter_context(live_wire() if kernel.label == "live" else simulated_wire(kernel))
+
+
+@pytest.fixture
+def bpffs(kernel: Kernel, tmp_path: Path) -> Iterator[str]:
+    """A folder in which objects can be pinned."""
+    kernel.mount("bpf", str(tmp_path))
+    yield str(tmp_path)
+    for path in kernel.pinned_paths():
+        if path.startswith(str(tmp_path)):
+            kernel.unpin(path)
+    if kernel.label == "live":
+        from ebee.kernel.live.mounts import unmount
+
+        unmount(str(tmp_path))

@@ -30,11 +30,12 @@ def main(call: Call) -> Answer:
     comm = call.text("comm")
     if comm is not None and not 0 < len(comm.encode()) <= _COMM_BYTES:
         raise UsageError(f"ebee record: comm '{comm}', expected a task's name, 1 to {_COMM_BYTES} bytes")
-    output = call.text("output") or f"{os.path.basename(path).partition('.')[0]}.ebee"
+    output = call.text("output") or f"{os.path.basename(path.replace(':', '-')).partition('.')[0]}.ebee"
+    from ebee.recording.examples import program_path
     from ebee.recording.session import start_recording
     from ebee.sessions.c import open_spec
 
-    spec = open_spec(path)
+    spec = open_spec(program_path(path))
     with _written(output) as file, start_recording(spec, file, call.kernel(), pid=pid, comm=comm) as recorder:
         _say_what_is_recorded(recorder, output)
         with until_interrupted(), _meter() as tell:

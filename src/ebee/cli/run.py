@@ -1,4 +1,7 @@
-"""`ebee run FILE`: compile, load, attach, show what programs print, until Ctrl-C; or run it on packets."""
+"""`ebee run FILE`: compile, load, attach, show what programs print, until Ctrl-C.
+
+Or, with nothing attached, run it on packets or over a recording.
+"""
 
 from __future__ import annotations
 
@@ -28,11 +31,18 @@ def main(call: Call) -> Answer | None:
     path = call.words.take("FILE")
     call.words.finish()
     _check_options(call)
+    from ebee.recording.examples import is_example, program_path
     from ebee.sessions.c import open_spec
 
     began_s = monotonic()
-    spec = open_spec(path)
-    if not _is_on_packets(call) and _attach(call, spec, began_s):
+    spec = open_spec(program_path(path))
+    events = call.text("events")
+    if events is None and not _is_on_packets(call) and _attach(call, spec, began_s):
+        return None
+    if events is not None or is_example(path):
+        from ebee.cli.run_events import run as run_over
+
+        run_over(call, spec, events or path)
         return None
     from ebee.cli.run_packets import run
 
@@ -76,7 +86,11 @@ def _check_options(call: Call) -> None:
             f"ebee run: --engine {engine} and --live, expected one of them",
             hint="the kernel runs programs itself; engines are of the userspace machine: --vm",
         )
-    if _is_on_packets(call):
+    if call.text("events") is not None:
+        from ebee.cli.run_events import check_options as check_events
+
+        check_events(call)
+    elif _is_on_packets(call):
         from ebee.cli.run_packets import check_options
 
         check_options(call)

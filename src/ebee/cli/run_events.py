@@ -37,6 +37,9 @@ def check_options(call: Call) -> None:
                 f"ebee run: --{name} and --events, expected one of them",
                 hint="with --events nothing is attached: the programs run over what was recorded",
             )
+    from ebee.cli.run_packets import count
+
+    count(call)
     if call.switch("live"):
         raise UsageError(
             "ebee run: --live and --events, expected one of them",
@@ -44,15 +47,22 @@ def check_options(call: Call) -> None:
         )
 
 
-def run(call: Call, spec: ObjectSpec, count: int | None) -> None:
-    """Run the programs over the recording, show what they print, and what their maps hold in the end."""
+def run(call: Call, spec: ObjectSpec, events: str) -> None:
+    """Run the programs over a recording, show what they print, and what their maps hold in the end.
+
+    Args:
+        events: the recording's path, or the name of an example.
+    """
+    from ebee.cli.run_packets import count as most_of
     from ebee.recording.examples import recording_path
     from ebee.recording.recordings import open_recording
     from ebee.recording.replay import replay
 
-    path = recording_path(call.text("events") or "")
-    engine = call.text("engine") or "auto"
-    with open_recording(path) as recording, replay(spec, recording, engine=engine) as running:
+    count, engine = most_of(call), call.text("engine") or "auto"
+    with (
+        open_recording(recording_path(events)) as recording,
+        replay(spec, recording, engine=engine) as running,
+    ):
         report = _Report(call, running)
         try:
             with until_interrupted():

@@ -92,10 +92,11 @@ COMMANDS: dict[str, Entry | Group] = {
     ),
     "run": Entry(
         "run",
-        "run a program: attached on this kernel until Ctrl-C, or on packets",
+        "run a program: attached on this kernel until Ctrl-C, on packets, or over a recording",
         (
             "run FILE [--dev DEVICE] [--mode MODE] [--duration SECONDS] [--vm | --live]",
             "run FILE --pcap PACKETS [--out OUT] [--count N] [--program NAME] [--vm | --live]",
+            "run FILE --events RECORDING [--count N]",
         ),
         (
             Option(("--dev",), "DEVICE", "the interface for programs that go on one"),
@@ -105,7 +106,10 @@ COMMANDS: dict[str, Entry | Group] = {
                 ("--pcap",), "PACKETS", "run packets through it: pcap, pcapng or hex; - is standard input"
             ),
             Option(("--out",), "OUT", "write the packets that pass, as the program leaves them"),
-            Option(("--count",), "N", "so many packets at most; without --pcap, so many are made"),
+            Option(
+                ("--events",), "RECORDING", "run over what `ebee record` wrote; example:exec is brought along"
+            ),
+            Option(("--count",), "N", "so many packets or events at most; without --pcap, so many are made"),
             Option(("--program",), "NAME", "this program alone, where FILE has several"),
             Option(("--vm",), "", "on the userspace machine, which needs no rights"),
             Option(("--live",), "", "on this machine's kernel or not at all"),

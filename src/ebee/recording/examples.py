@@ -15,6 +15,11 @@ _FOLDER = os.path.join(os.path.dirname(__file__), "bundled")
 EXAMPLES = ("exec", "open")
 
 
+def is_example(word: str) -> bool:
+    """Return whether a word names an example rather than a file."""
+    return word.startswith(_PREFIX)
+
+
 def program_path(word: str) -> str:
     """Return the path of the C file that `example:exec` names; any other word as it is.
 
@@ -34,7 +39,7 @@ def recording_path(word: str) -> str:
 
 
 def _path(word: str, ending: str) -> str:
-    if not word.startswith(_PREFIX):
+    if not is_example(word):
         return word
     name = word.removeprefix(_PREFIX)
     if name not in EXAMPLES:

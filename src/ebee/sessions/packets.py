@@ -84,7 +84,8 @@ def packet_programs(spec: ObjectSpec, name: str | None = None) -> list[str]:
         if not found:
             raise SpecError(
                 f"run {spec.name}: no program of it sees packets",
-                hint="those of the types XDP, tc, cgroup_skb, socket filter and lwt do",
+                hint="those of the types XDP, tc, cgroup_skb, socket filter and lwt do; "
+                "tracing programs run over recordings: ebee run FILE --events RECORDING",
             )
         return found
     if name not in spec.programs:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import repeat
+from operator import length_hint
 
 from ebee.asm.instruction import Instruction
 from ebee.asm.opcodes import CALL, CALLX, CLASS_MASK, FRAME_POINTER, MODE_MASK, Atomic, Class, Mode
@@ -12,7 +14,7 @@ from ebee.vm.interpreter.decode import FORMS, Steps
 from ebee.vm.interpreter.form import Returned, Site
 from ebee.vm.interpreter.numbers import U64
 from ebee.vm.interpreter.processor import Processor
-from ebee.vm.machine import MOST_FRAMES, Machine, Run, function_address
+from ebee.vm.machine import MOST_FRAMES, STACK_BYTES, Machine, Run, function_address
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,16 +40,22 @@ class AwayProcessor(Processor):
         super().__init__(machine, steps_of)
         self._call_there = call_there
 
-    def stand(self, run: Run, program: Steps, budget: int, frame: int) -> None:
+    def stand(self, run: Run, program: Steps, frame: int, budget: int, left: int) -> None:
         """Be where the other process is."""
-        self.run, self.program, self.budget, self.frame = run, program, budget, frame
+        self.run, self.program, self.frame = run, program, frame
+        self.budget, self.ticks = budget, repeat(None, left)
         run.code = program.code
 
     def call(self, slot: int, arguments: Sequence[int] | None = None) -> None:
         if self.frame + 1 == MOST_FRAMES:
             super().call(slot, arguments)  # which says why not
         given = self.registers[1:6] if arguments is None else arguments
-        self.registers[0] = self._call_there(function_address(slot), given)
+        # The function may ask for steps, which use these registers.
+        saved, program, frame = self.registers[:], self.program, self.frame
+        result = self._call_there(function_address(slot), given)
+        self.registers[:] = [result, *saved[1:]]
+        self.frame = frame
+        self._become(program)
 
     def take(self, slot: int, sent: Sequence[int]) -> int:
         """Take the step at a slot; return what of its result the other process waits for.
@@ -81,10 +89,23 @@ class AwayProcessor(Processor):
         step = next((i for i, origin in steps.origins.items() if origin == slot and (i == end) == fell), end)
         steps.steps[step]()
 
-    def complain_endless(self, slot: int) -> None:
-        """Raise the MachineError of a budget that is used up before a slot."""
-        self.ticks = iter(())
+    def finish(self, slot: int, registers: Sequence[int], loops: int, tail_calls: int) -> int:
+        """Run a function from a slot to its end; return its r0."""
+        self.registers[:FRAME_POINTER] = registers
+        self.registers[FRAME_POINTER] = self.machine.stack.address(self.frame, STACK_BYTES)
+        self._loops[self.frame], self._tail_calls = loops, tail_calls
         self._execute(self.program, slot)
+        return self.registers[0]
+
+    @property
+    def tail_calls(self) -> int:
+        """How many tail calls the run has taken."""
+        return self._tail_calls
+
+    @property
+    def left(self) -> int:
+        """How many instructions the run may still take."""
+        return length_hint(self.ticks)
 
     def _receive(self, instruction: Instruction, sent: Sequence[int]) -> None:
         registers, kind = self.registers, instruction.opcode & CLASS_MASK

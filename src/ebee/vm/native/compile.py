@@ -19,6 +19,8 @@ from ebee.record import NamedTuple
 # The program has no headers and no C library; constants become parts of instructions, not of memory.
 _FLAGS = (
     *("-std=gnu2x", "-O2", "-ffreestanding", "-fno-builtin", "-fPIC", "-fvisibility=hidden", "-w"),
+    # Loops are short here: rewriting their counters costs more instructions than it saves.
+    *("-mllvm", "-disable-lsr"),
     *("-mgeneral-regs-only", "-fno-jump-tables", "-fno-vectorize", "-fno-slp-vectorize"),
     *("-fno-stack-protector", "-fno-asynchronous-unwind-tables", "-fno-strict-aliasing", "-fwrapv"),
     *("-fno-color-diagnostics", "-fno-crash-diagnostics", "-c", "-x", "c", "-o", "-", "-"),

@@ -3,27 +3,31 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
+from struct import Struct
 
 from ebee.abi.arch import Arch, host
 from ebee.errors import MachineError, SpecError
 from ebee.record import Record
-from ebee.vm.arena import CODE_AT, CONTROL_AT, DATA_AT, SEEN_AT, SharedArena
+from ebee.vm.arena import CODE_AT, CONTROL_AT, DATA_AT, MAP_TABLE_AT, SEEN_AT, SharedArena
 from ebee.vm.code import Code
 from ebee.vm.contexts import enter
 from ebee.vm.faults import Fault, stopped
 from ebee.vm.interpreter.decode import Steps, decode
 from ebee.vm.interpreter.numbers import U32, U64
 from ebee.vm.machine import DEFAULT_BUDGET, Context, Machine, Outcome, Run
+from ebee.vm.maps.arrays import ArrayMap
+from ebee.vm.maps.base import VmMap
+from ebee.vm.maps.hash import HashMap
 from ebee.vm.memory import REGION_SHIFT
 from ebee.vm.native import layout
 from ebee.vm.native.away import AwayProcessor, refused_slots
 from ebee.vm.native.compile import MachineCode, compile_code, source_text
 from ebee.vm.native.generator import Setting, generate
 from ebee.vm.native.layout import Order, Said
-from ebee.vm.native.origins import Facts
+from ebee.vm.native.origins import Array, Facts
 from ebee.vm.native.process import RunnerProcess
-from ebee.vm.native.shape import width
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,8 +35,12 @@ if TYPE_CHECKING:
 
 _PAGE_BYTES: Final = 1 << 16
 """The largest page of the processors here: code begins on a page of its own, never written again."""
+_LOCK_SLOT: Final = "lock"
 _MOST_BUDGET: Final = 1 << 62
 _ARGUMENTS: Final = 6
+_REGISTERS: Final = 10
+MOST_MAPS: Final = 1 << 16
+MAP_ROW: Final = Struct("<IIIIIIQ32x")
 
 
 class _Program(Record):
@@ -87,6 +95,8 @@ class Native:
         self._running: Run | None = None
         self._round = self._budget = 0
         self._waiting = False
+        self._shown: dict[int, VmMap] = {}
+        self._rows = self._arena.window(MAP_TABLE_AT, MOST_MAPS * MAP_ROW.size)
 
     def close(self) -> None:
         """End the process. A later run starts another."""
@@ -146,6 +156,7 @@ class Native:
     def _start(self, run: Run, address: int, arguments: Sequence[int], budget: int, repeat: int) -> int:
         """Enter a function, or the program for address 0, and answer until it returns its r0."""
         assert self._running is None, "one run at a time"
+        self._show_maps()
         program = self._program(run.code, run.context)
         runner = self._started()
         words = self._words
@@ -153,6 +164,7 @@ class Native:
         words[layout.FUNCTION], words[layout.REPEAT], words[layout.CPU] = address, repeat, run.cpu
         words[layout.BUDGET] = min(budget, _MOST_BUDGET)
         words[layout.PROGRAM] = program.number
+        words[layout.REAL_CLOCK] = int(self.machine.clock_ns is time.monotonic_ns)
         self._set_arguments(arguments)
         self._running, self._round, self._budget = run, 0, budget
         try:
@@ -213,21 +225,47 @@ class Native:
 
     # -- answers ---------------------------------------------------------------------------------
     def _answer(self, kind: int) -> int:
+        """Do what the process asks for, and return what it waits for."""
         words, processor = self._words, self._processor
         program = self._programs[words[layout.PROGRAM]]
         slot, sent = words[layout.SLOT], words[layout.ARGUMENTS : layout.ARGUMENTS + _ARGUMENTS].tolist()
-        processor.stand(self._current_run(), program.steps, self._budget, words[layout.DEPTH])
+        self._stand(program)
         try:
             if kind == Said.STEP:
-                return processor.take(slot, sent)
+                return self._with_lock(processor.run, lambda: processor.take(slot, sent))
+            if kind == Said.FINISH:
+                return self._with_lock(processor.run, lambda: self._finish(slot))
             if kind == Said.TAIL_CALL:
                 return self._tail_call(sent[0], sent[1] & U32)
-            if kind == Said.OUTSIDE:
-                processor.complain_outside(slot, fell=bool(sent[0]))
-            processor.complain_endless(_slot_after(program.code, slot, sent[0]))
+            processor.complain_outside(slot, fell=bool(sent[0]))
         except Fault as fault:
             raise stopped(fault, program.code, slot) from None
         raise AssertionError(f"the process says {kind}")
+
+    def _stand(self, program: _Program) -> None:
+        words = self._words
+        left = words[layout.LEFT]
+        self._processor.stand(self._current_run(), program.steps, words[layout.DEPTH], self._budget, left)
+
+    def _finish(self, slot: int) -> int:
+        """Run a function to its end here, where the budget is looked at with every instruction."""
+        words, processor = self._words, self._processor
+        registers = words[layout.REGISTERS : layout.REGISTERS + _REGISTERS].tolist()
+        result = processor.finish(slot, registers, words[layout.LOOPS], words[layout.TAIL_CALLS])
+        words[layout.LEFT], words[layout.TAIL_CALLS] = processor.left, processor.tail_calls
+        return result
+
+    def _with_lock(self, run: Run, action: Callable[[], int]) -> int:
+        """Let helpers here see the spin lock that is held there, and the other way round."""
+        held = self._words[layout.LOCK]
+        if held:
+            run.slots[_LOCK_SLOT] = held
+        result = action()
+        if held or _LOCK_SLOT in run.slots:
+            lock = run.slots.pop(_LOCK_SLOT, 0)
+            assert isinstance(lock, int)
+            self._words[layout.LOCK] = lock
+        return result
 
     def _current_run(self) -> Run:
         """Return what helpers see; each round of a repeated run has its own."""
@@ -241,16 +279,16 @@ class Native:
     def _call_there(self, address: int, arguments: Sequence[int]) -> int:
         """Call a function of the program that asks, in the process that waits for the answer."""
         assert self._runner is not None
-        program = self._programs[self._words[layout.PROGRAM]]
-        words = self._words
+        words, processor = self._words, self._processor
+        program = self._program(processor.program.code, processor.run.context)
         saved = words[layout.PROGRAM], words[layout.SLOT], words[layout.DEPTH]
         words[layout.ENTRY], words[layout.ENTERING] = program.entry, program.number
-        words[layout.FUNCTION] = address
+        words[layout.FUNCTION], words[layout.DEPTH] = address, processor.frame
+        words[layout.LEFT], words[layout.TAIL_CALLS] = processor.left, processor.tail_calls
         self._set_arguments(arguments)
-        run = self._current_run()
         value = self._converse(self._runner, Order.CALL)
         words[layout.PROGRAM], words[layout.SLOT], words[layout.DEPTH] = saved
-        self._processor.stand(run, program.steps, self._budget, saved[2])
+        self._stand(program)
         return value
 
     def _tail_call(self, map_address: int, index: int) -> int:
@@ -299,15 +337,40 @@ class Native:
             return number in regions and regions[number].elements == 1
 
         refused = refused_slots(code, self._processor)
-        return Setting(code.functions, Facts(pointers, self._found_in), is_single, refused)
+        facts = Facts(pointers, self._found_in, self._array_at)
+        return Setting(code.functions, facts, is_single, refused)
 
     def _found_in(self, map_address: int) -> int:
         found = self.machine.map_at(map_address)
         return 0 if found is None or found.values is None else found.values.number
 
+    def _array_at(self, map_address: int) -> Array | None:
+        found = self.machine.map_at(map_address)
+        if type(found) is not ArrayMap or found.values is None:
+            return None
+        entries = found.setup.max_entries
+        return Array(found.values.number, entries, entries if found.per_cpu else 0)
 
-def _slot_after(code: Code, slot: int, count: int) -> int:
-    """Return the slot that comes so many instructions behind another."""
-    for _ in range(count):
-        slot += width(code.instructions[slot])
-    return slot
+    def _show_maps(self) -> None:
+        """Bring the table of maps up to date: maps come and go between runs."""
+        maps = self.machine.maps
+        for index, found in maps.items():
+            if self._shown.get(index) is not found and index < MOST_MAPS:
+                self._shown[index] = found
+                self._rows[index * MAP_ROW.size : (index + 1) * MAP_ROW.size] = map_row(found)
+        for index in [index for index in self._shown if index not in maps]:
+            del self._shown[index]
+            self._rows[index * MAP_ROW.size : (index + 1) * MAP_ROW.size] = bytes(MAP_ROW.size)
+
+
+def map_row(found: VmMap) -> bytes:
+    """Return what maps.c knows about a map; zeros for one of a kind that it leaves to this process."""
+    setup, values = found.setup, found.values
+    if values is None or type(found) not in (ArrayMap, HashMap):
+        return bytes(MAP_ROW.size)
+    kind, table, step = layout.ARRAY, 0, setup.max_entries
+    if isinstance(found, HashMap):
+        kind, table, step = layout.HASH, SEEN_AT + found.table_start, found.capacity
+    per_cpu = isinstance(found, ArrayMap | HashMap) and found.per_cpu
+    sizes = (setup.key_size_bytes, setup.value_size_bytes, setup.max_entries)
+    return MAP_ROW.pack(kind, *sizes, values.number, step if per_cpu else 0, table)

@@ -24,14 +24,21 @@ DEPTH: Final = 23
 TAIL_CALLS: Final = 24
 ROUND: Final = 25
 REAL_CLOCK: Final = 26
-ARENA_BYTES: Final = 27
-STATE_BYTES: Final = 8 * 28
+LOOPS: Final = 27
+REGISTERS: Final = 28
+LOCK: Final = 38
+ARENA_BYTES: Final = 39
+STATE_BYTES: Final = 8 * 40
+
+ARRAY: Final = 1
+HASH: Final = 2
+"""Kinds of maps that maps.c knows."""
 
 
 class Said:
     """What the process says."""
 
-    DONE, RETURNED, STEP, TAIL_CALL, OUTSIDE, BUDGET = range(1, 7)
+    DONE, RETURNED, STEP, TAIL_CALL, OUTSIDE, FINISH = range(1, 7)
 
 
 class Order:

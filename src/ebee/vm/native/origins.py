@@ -50,16 +50,31 @@ class Origin(NamedTuple):
     value: int
 
 
+class Array(NamedTuple):
+    """An array map.
+
+    Attributes:
+        region: that its values lie in.
+        copy_step: how many elements the value of a CPU is from that of the next; 0 for one that all share.
+    """
+
+    region: int
+    entries: int
+    copy_step: int
+
+
 class Facts(Record):
     """What is known before a program is looked at.
 
     Attributes:
         context_pointers: offsets of the context's pointer fields, with the regions they point into.
         found_in: gives the region that lookups in a map, by its address, point into; 0 for others.
+        array_at: gives the array at an address; None for others.
     """
 
     context_pointers: Mapping[int, int]
     found_in: Callable[[int], int]
+    array_at: Callable[[int], Array | None]
 
 
 Registers = tuple["Origin | None", ...]

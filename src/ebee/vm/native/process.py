@@ -40,7 +40,7 @@ class RunnerProcess:
     """
 
     def __init__(self, arena: int, arch: Arch) -> None:
-        code = compile_code(source_text("state.h", "runner.c"), "_start", arch)
+        code = compile_code(source_text("state.h", "runner.c", "maps.c"), "_start", arch)
         to_child, from_child = os.pipe(), os.pipe()
         try:
             self._pid = _spawn(executable(code, arch), (to_child[0], from_child[1], arena))

@@ -42,28 +42,6 @@ INLINE u8 *reach(u64 address, int bytes, int writing)
 	return 0;
 }
 
-/* The same where the region is guessed and has one element. */
-INLINE u8 *reach_one(const struct guess *g, u64 address, int bytes, int writing)
-{
-	u64 distance = address - g->first;
-	u64 room = writing ? g->write[FOUR(bytes)] : g->read[FOUR(bytes)];
-
-	return likely(distance < room) ? g->base + distance : reach(address, bytes, writing);
-}
-
-/* The same where the region is guessed and has many elements. */
-INLINE u8 *reach_many(const struct guess *g, u64 number, u64 address, int bytes, int writing)
-{
-	u64 distance = address - (number << REGION_SHIFT);
-	u64 element = distance >> ELEMENT_SHIFT;
-	u64 within = (distance & OFFSET_MASK) - g->low;
-	u64 room = writing ? g->write[FOUR(bytes)] : g->read[FOUR(bytes)];
-
-	if (likely(element < g->elements && within < room))
-		return g->base + element * g->stride + within;
-	return 0;
-}
-
 INLINE u64 fetch(const u8 *p, int bytes)
 {
 	switch (bytes) {
@@ -84,17 +62,119 @@ INLINE void put(u8 *p, int bytes, u64 value)
 	}
 }
 
-INLINE u64 load(struct state *s, u8 *p, u64 slot, u64 address, int bytes)
+/* The long ways. They keep all registers, so that the short ways beside them need not save any. */
+#define FAR static __attribute__((noinline, preserve_most, unused))
+
+#define LOAD_FAR(bytes) \
+	FAR u64 load_far##bytes(struct state *s, u64 slot, u64 address) \
+	{ \
+		const u8 *p = reach(address, bytes, 0); \
+		return p ? fetch(p, bytes) : s->load(s, slot, address, bytes); \
+	}
+#define STORE_FAR(bytes) \
+	FAR void store_far##bytes(struct state *s, u64 slot, u64 address, u64 value) \
+	{ \
+		u8 *p = reach(address, bytes, 1); \
+		if (p) \
+			put(p, bytes, value); \
+		else \
+			s->store(s, slot, address, bytes, value); \
+	}
+LOAD_FAR(1) LOAD_FAR(2) LOAD_FAR(4) LOAD_FAR(8)
+STORE_FAR(1) STORE_FAR(2) STORE_FAR(4) STORE_FAR(8)
+
+INLINE u64 load_special(struct state *s, u64 slot, u64 address, int bytes)
 {
-	return likely(p != 0) ? fetch(p, bytes) : s->load(s, slot, address, bytes);
+	switch (bytes) {
+	case 1: return load_far1(s, slot, address);
+	case 2: return load_far2(s, slot, address);
+	case 4: return load_far4(s, slot, address);
+	default: return load_far8(s, slot, address);
+	}
 }
 
-INLINE void store(struct state *s, u8 *p, u64 slot, u64 address, int bytes, u64 value)
+INLINE void store_special(struct state *s, u64 slot, u64 address, int bytes, u64 value)
 {
+	switch (bytes) {
+	case 1: store_far1(s, slot, address, value); break;
+	case 2: store_far2(s, slot, address, value); break;
+	case 4: store_far4(s, slot, address, value); break;
+	default: store_far8(s, slot, address, value);
+	}
+}
+
+/* Nothing is known of the address. */
+INLINE u64 load_any(struct state *s, u64 slot, u64 address, int bytes)
+{
+	const u8 *p = reach(address, bytes, 0);
+
+	return likely(p != 0) ? fetch(p, bytes) : load_special(s, slot, address, bytes);
+}
+
+INLINE void store_any(struct state *s, u64 slot, u64 address, int bytes, u64 value)
+{
+	u8 *p = reach(address, bytes, 1);
+
 	if (likely(p != 0))
 		put(p, bytes, value);
 	else
-		s->store(s, slot, address, bytes, value);
+		store_special(s, slot, address, bytes, value);
+}
+
+/* The region is guessed, and has one element. */
+INLINE u64 load_one(struct state *s, const struct guess *g, u64 slot, u64 address, int bytes)
+{
+	u64 distance = address - g->first;
+
+	return likely(distance < g->read[FOUR(bytes)]) ? fetch(g->base + distance, bytes)
+		: load_special(s, slot, address, bytes);
+}
+
+INLINE void store_one(struct state *s, const struct guess *g, u64 slot, u64 address, int bytes, u64 value)
+{
+	u64 distance = address - g->first;
+
+	if (likely(distance < g->write[FOUR(bytes)]))
+		put(g->base + distance, bytes, value);
+	else
+		store_special(s, slot, address, bytes, value);
+}
+
+/* The region is guessed, and has many elements. */
+#define IN_MANY(room) (likely(element < g->elements && within < g->room[FOUR(bytes)]))
+#define MANY \
+	u64 element = (address - (number << REGION_SHIFT)) >> ELEMENT_SHIFT; \
+	u64 within = (address & OFFSET_MASK) - g->low
+
+INLINE u64 load_many(struct state *s, const struct guess *g, u64 number, u64 slot, u64 address, int bytes)
+{
+	MANY;
+
+	return IN_MANY(read) ? fetch(g->base + element * g->stride + within, bytes)
+		: load_special(s, slot, address, bytes);
+}
+
+INLINE void store_many(struct state *s, const struct guess *g, u64 number, u64 slot, u64 address, int bytes, u64 value)
+{
+	MANY;
+
+	if (IN_MANY(write))
+		put(g->base + element * g->stride + within, bytes, value);
+	else
+		store_special(s, slot, address, bytes, value);
+}
+
+/* The budget may not reach to where it is looked at next: the rest of the function is run by the interpreter. */
+static __attribute__((noinline, unused)) u64 finish(struct state *s, u64 slot, u64 left, u64 loops,
+	u64 r0, u64 r1, u64 r2, u64 r3, u64 r4, u64 r5, u64 r6, u64 r7, u64 r8, u64 r9)
+{
+	u64 registers[10] = { r0, r1, r2, r3, r4, r5, r6, r7, r8, r9 };
+
+	s->left = left;
+	s->loops = loops;
+	for (int i = 0; i < 10; i++)
+		s->registers[i] = registers[i];
+	return s->finish(s, slot);
 }
 
 /* Division by zero gives 0, the remainder of it the dividend; the smallest number by -1 stays what it is. */
@@ -134,15 +214,19 @@ INLINE u64 atomic(struct state *s, u8 *p, u64 slot, u64 address, int bytes, u64 
 }
 
 /* What every program is entered by. */
-static u64 f0(struct state *s, u64 r1, u64 r2, u64 r3, u64 r4, u64 r5);
-static u64 call_at(struct state *s, u64 slot, u64 address, u64 r1, u64 r2, u64 r3, u64 r4, u64 r5);
+static u64 f0(struct state *s, u64 r0, u64 r1, u64 r2, u64 r3, u64 r4, u64 r5, u64 r6, u64 r7, u64 r8, u64 r9);
+static u64 call_at(struct state *s, u64 slot, u64 address,
+	u64 r0, u64 r1, u64 r2, u64 r3, u64 r4, u64 r5, u64 r6, u64 r7, u64 r8, u64 r9);
 
 u64 program(struct state *s, u64 function, const u64 *a)
 {
 	u64 before = s->program, result;
 
 	s->program = s->entering;
-	result = function ? call_at(s, 0, function, a[0], a[1], a[2], a[3], a[4]) : f0(s, a[0], a[1], a[2], a[3], a[4]);
+	if (function)
+		result = call_at(s, 0, function, 0, a[0], a[1], a[2], a[3], a[4], 0, 0, 0, 0);
+	else
+		result = f0(s, 0, a[0], a[1], a[2], a[3], a[4], 0, 0, 0, 0);
 	s->program = before;
 	return result;
 }
@@ -151,6 +235,31 @@ u64 program(struct state *s, u64 function, const u64 *a)
 INLINE u64 function_slot(u64 address)
 {
 	return address >> REGION_SHIFT == CODE && !(address & OFFSET_MASK) ? address >> ELEMENT_SHIFT & ELEMENT_MASK : -1;
+}
+
+static int is_function(u64 address);
+
+/* bpf_loop: calls a function so many times, until it returns what is not zero. */
+INLINE u64 loop(struct state *s, u64 slot, u64 depth, u64 r1, u64 r2, u64 r3, u64 r4, u64 r5)
+{
+	u64 index = 0;
+
+	if (r4 || (u32)r1 > MOST_LOOPS || depth + 1 >= MOST_FRAMES || !is_function(r2))
+		return s->helper(s, slot, r1, r2, r3, r4, r5);
+	s->depth = depth + 1;
+	while (index < (u32)r1)
+		if (call_at(s, slot, r2, 0, index++, r3, 0, 0, 0, 0, 0, 0, 0))
+			break;
+	s->depth = depth;
+	return index;
+}
+
+/* bpf_map_lookup_elem of an array that is known. */
+INLINE u64 lookup_array(const u8 *key, u64 entries, u64 region, u64 copies)
+{
+	u64 index = *(const any32 *)key;
+
+	return index < entries ? region << REGION_SHIFT | (index + copies) << ELEMENT_SHIFT : 0;
 }
 
 /* Go on in another program: true when that has returned, as this function then does. */

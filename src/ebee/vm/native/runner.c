@@ -104,6 +104,7 @@ static void run(struct state *s)
 		s->depth = 0;
 		s->tail_calls = 0;
 		s->round = i;
+		s->lock = 0;
 		s->value = s->entry(s, s->function, s->call);
 	}
 	say(s, DONE);
@@ -215,6 +216,11 @@ static u64 packet(struct state *s, u64 slot, u64 from, u64 number, u64 size)
 	return size == 1 ? *p : size == 2 ? __builtin_bswap16(*(any16 *)p) : __builtin_bswap32(*(any32 *)p);
 }
 
+static u64 finish(struct state *s, u64 slot)
+{
+	return ask(s, FINISH, slot);
+}
+
 static enter *tail_call(struct state *s, u64 slot, u64 r2, u64 r3)
 {
 	enter *next;
@@ -237,6 +243,40 @@ static u64 helper(struct state *s, u64 slot, u64 r1, u64 r2, u64 r3, u64 r4, u64
 {
 	return step(s, slot, r1, r2, r3, r4, r5, 0);
 }
+
+/* The machine's clock is the system's, unless it was set. */
+static u64 clock(struct state *s, u64 slot)
+{
+	u64 time[2];
+
+	if (!s->real_clock)
+		return step(s, slot, 0, 0, 0, 0, 0, 0);
+	call_kernel(SYS_CLOCK_GETTIME, 1 /* CLOCK_MONOTONIC */, (long)time, 0, 0, 0, 0);
+	return time[0] * 1000000000 + time[1];
+}
+
+static u64 lock_spin(struct state *s, u64 slot, u64 address)
+{
+	const struct region *row = REGIONS + (address >> REGION_SHIFT);
+
+	if (s->lock || !place(address, 4) || !row->write[2])
+		return step(s, slot, address, 0, 0, 0, 0, 0);
+	s->lock = address;
+	return 0;
+}
+
+static u64 unlock_spin(struct state *s, u64 slot, u64 address)
+{
+	if (s->lock != address)
+		return step(s, slot, address, 0, 0, 0, 0, 0);
+	s->lock = 0;
+	return 0;
+}
+
+static u64 lookup(struct state *s, u64 slot, u64 map, u64 key, u64 r3, u64 r4, u64 r5);
+static u64 update(struct state *s, u64 slot, u64 map, u64 key, u64 value, u64 flags, u64 r5);
+static u64 erase(struct state *s, u64 slot, u64 map, u64 key, u64 r3, u64 r4, u64 r5);
+static void make_crc_table(void);
 
 /* -- the begin --------------------------------------------------------------------------------------- */
 
@@ -279,11 +319,14 @@ static __attribute__((used, noreturn)) void begin(void)
 
 	map(0, CONTROL_AT, READ);
 	map(CONTROL_AT, CONTEXT_AT, READ | WRITE);
-	map(CONTEXT_AT, CODE_AT, READ);
+	map(CONTEXT_AT, CRC_AT, READ);
+	map(CRC_AT, MAP_TABLE_AT, READ | WRITE);
+	map(MAP_TABLE_AT, CODE_AT, READ);
 	map(CODE_AT, DATA_AT, READ | EXECUTE);
 	map(DATA_AT, s->arena_bytes, READ | WRITE);
 	s->stack = (u64)__builtin_frame_address(0) & -16ul;
 	s->stop = stop;
+	s->finish = finish;
 	s->load = load;
 	s->store = store;
 	s->atomic = atomic;
@@ -291,9 +334,13 @@ static __attribute__((used, noreturn)) void begin(void)
 	s->tail_call = tail_call;
 	s->callx = callx;
 	s->helper = helper;
-	s->lookup = helper;
-	s->update = helper;
-	s->erase = helper;
+	s->lookup = lookup;
+	s->update = update;
+	s->erase = erase;
+	s->clock = clock;
+	s->lock_spin = lock_spin;
+	s->unlock_spin = unlock_spin;
+	make_crc_table();
 	give_up_rights();
 	ON_FRESH_STACK(s->stack, serve);
 	end(1);

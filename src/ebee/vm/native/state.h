@@ -26,7 +26,9 @@ typedef u64 __attribute__((aligned(1), may_alias)) any64;
 #define ARENA_AT (1ul << 36)
 #define CONTROL_AT 0x40000ul
 #define CONTEXT_AT 0x41000ul
+#define CRC_AT 0x50000ul
 #define MAP_TABLE_AT 0x100000ul
+#define MOST_MAPS 65536
 #define CODE_AT 0x1000000ul
 #define DATA_AT 0x10000000ul
 
@@ -57,15 +59,16 @@ struct context {
 	struct { u64 begin, end; } parts[16];
 };
 
-/* A row of the table of maps: what helpers know about one, see maps.py. */
+/* A row of the table of maps: what helpers know about one. See maps.c and engine.py. */
 struct map {
 	u32 kind;
 	u32 key_bytes;
 	u32 value_bytes;
 	u32 entries;
-	u32 region;
-	u32 cpus;
-	u64 words[5];
+	u32 region;    /* that its values lie in */
+	u32 copy_step; /* elements from the value of a CPU to that of the next; 0 where there is one for all */
+	struct table *table;
+	u64 unused[4];
 };
 
 /* What this process says to the other. */
@@ -75,7 +78,7 @@ enum {
 	STEP,          /* take the instruction at a slot; the arguments are what it reads of registers */
 	TAIL_CALL,     /* r2 and r3; the answer is where a program is entered, or 0 */
 	OUTSIDE,       /* a jump from a slot to nowhere; or, with argument 1, the end without an exit */
-	BUDGET,        /* the block at a slot is longer than what is left: the argument */
+	FINISH,        /* run the function from a slot to its end; its registers are in the state */
 };
 
 /* What the other says to this one. */
@@ -116,10 +119,14 @@ struct state {
 	u64 tail_calls;
 	u64 round;             /* of a run that is repeated */
 	u64 real_clock;        /* whether the clock is the system's */
+	u64 loops;             /* what may_goto has counted in the function that is to be finished */
+	u64 registers[10];     /* its registers */
+	u64 lock;              /* the spin lock that the program holds, or 0 */
 	u64 arena_bytes;
 	u64 stack;             /* of the process that runs */
 	/* what programs call: slot, and what of registers the instruction there reads */
 	void (*stop)(struct state *, u64 kind, u64 slot, u64 a, u64 b) __attribute__((noreturn));
+	u64 (*finish)(struct state *, u64 slot);
 	u64 (*load)(struct state *, u64 slot, u64 address, u64 size);
 	void (*store)(struct state *, u64 slot, u64 address, u64 size, u64 value);
 	u64 (*atomic)(struct state *, u64 slot, u64 address, u64 operand, u64 expected);
@@ -129,6 +136,9 @@ struct state {
 	u64 (*helper)(struct state *, u64 slot, u64 r1, u64 r2, u64 r3, u64 r4, u64 r5);
 	u64 (*lookup)(struct state *, u64 slot, u64 map, u64 key, u64 r3, u64 r4, u64 r5);
 	u64 (*update)(struct state *, u64 slot, u64 map, u64 key, u64 value, u64 flags, u64 r5);
+	u64 (*clock)(struct state *, u64 slot);
+	u64 (*lock_spin)(struct state *, u64 slot, u64 address);
+	u64 (*unlock_spin)(struct state *, u64 slot, u64 address);
 	u64 (*erase)(struct state *, u64 slot, u64 map, u64 key, u64 r3, u64 r4, u64 r5);
 };
 

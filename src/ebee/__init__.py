@@ -21,11 +21,13 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ebee.errors import EbeeError, Notice, VerifierError
+    from ebee.kernel.simulated import SimulatedKernel
     from ebee.links import Link
     from ebee.loader import LoadedObject
     from ebee.maps import Map, Variable
     from ebee.programs import Program
     from ebee.sessions.c import load, open_spec, trace_pipe
+    from ebee.sessions.kernels import choose_kernel
     from ebee.spec import AttachPoint, ObjectSpec
 
 _HOMES = {
@@ -37,8 +39,10 @@ _HOMES = {
     "Notice": "ebee.errors",
     "ObjectSpec": "ebee.spec",
     "Program": "ebee.programs",
+    "SimulatedKernel": "ebee.kernel.simulated",
     "Variable": "ebee.maps",
     "VerifierError": "ebee.errors",
+    "choose_kernel": "ebee.sessions.kernels",
     "load": "ebee.sessions.c",
     "open_spec": "ebee.sessions.c",
     "trace_pipe": "ebee.sessions.c",
@@ -53,9 +57,11 @@ __all__ = [
     "Notice",
     "ObjectSpec",
     "Program",
+    "SimulatedKernel",
     "Variable",
     "VerifierError",
     "__version__",
+    "choose_kernel",
     "load",
     "open_spec",
     "trace_pipe",

@@ -75,7 +75,11 @@ class Processor:
         self.program = self._steps_of(run.code)
         self._set_arguments(arguments)
         self._enter(0)
-        self._execute(self.program, self.function_at(address))
+        try:
+            slot = self.function_at(address)
+        except Fault as fault:
+            raise stopped(fault, run.code, 0) from None
+        self._execute(self.program, slot)
         return budget - length_hint(self.ticks)
 
     def call(self, slot: int, arguments: Sequence[int] | None = None) -> None:
@@ -109,7 +113,7 @@ class Processor:
             Fault: there is none.
         """
         slot, code = function_slot(address), self.program.code
-        if slot is None or slot not in (code.functions or range(len(code.instructions))):
+        if slot is None or slot not in (0, *(code.functions or range(len(code.instructions)))):
             raise Fault(f"call of {self.memory.describe(address)}: no function of the program begins there")
         return slot
 

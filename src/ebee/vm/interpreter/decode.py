@@ -88,8 +88,11 @@ class _Decoder:
 
 
 def _failing(fault: Fault) -> Step:
+    # The fault itself is not kept: its traceback would keep everything that was going on.
+    message, hint = fault.message, fault.hint
+
     def step() -> int:
-        raise Fault(fault.message, fault.hint)
+        raise Fault(message, hint)
 
     return step
 

@@ -25,5 +25,23 @@ def check(code: Checkable, facts: CheckFacts) -> Refused | None:
         code: a program as the machine takes it (`ebee.vm.code.Code`).
         facts: the maps and functions that its wide loads name.
     """
-    del code, facts
+    from ebee.checker.complaint import Complaint
+    from ebee.checker.log import refused
+    from ebee.checker.shared import check_maps, check_stack
+    from ebee.checker.structure import Shape
+    from ebee.checker.walk import Walk
+
+    try:
+        shape = Shape(code.instructions, facts.functions)
+        check_maps(code, facts)
+    except Complaint as complaint:
+        return refused(code, complaint)
+    walk = Walk(code, facts, shape)
+    found = walk.run()
+    if found is not None:
+        return refused(code, found, walk.state, walk.steps)
+    try:
+        check_stack(walk)
+    except Complaint as complaint:
+        return refused(code, complaint, steps=walk.steps)
     return None

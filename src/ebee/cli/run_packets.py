@@ -21,7 +21,7 @@ from ebee.packets import (
     read_packets,
 )
 from ebee.packets.files import STDIO
-from ebee.sessions.packets import PacketResult, listen, packet_programs, run_packets
+from ebee.sessions.packets import PacketResult, listen, packet_programs, run_packets, take_long_packets
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -99,6 +99,7 @@ def run(call: Call, spec: ObjectSpec, wanted: Wanted) -> None:
     with ExitStack() as resources:
         reader = _reader(call, resources)
         loaded = resources.enter_context(on_kernel(wanted, lambda kernel: load(spec, kernel, programs=names)))
+        take_long_packets(loaded.kernel)
         writer = _writer(call, reader, resources)
         listener = resources.enter_context(listen(spec, loaded.kernel))
         packets = _Seen(_packets(call, reader))

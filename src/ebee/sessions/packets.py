@@ -9,11 +9,13 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
+from errno import EINVAL
 
 from ebee.abi.bpf import ProgType
-from ebee.errors import EbeeError, SpecError, notify
+from ebee.errors import EbeeError, KernelError, SpecError, notify
 from ebee.packets import LinkType, Packet, as_frame, from_frame, link_name
 from ebee.packets.ethernet import HEADER_BYTES
+from ebee.packets.pcap import MOST_BYTES
 from ebee.programs import Program
 from ebee.programs.verdicts import PACKET_PROGRAMS, Verdict, verdict
 from ebee.record import NamedTuple
@@ -27,10 +29,22 @@ if TYPE_CHECKING:
 
 _FIRST_PID_NAMESPACE = 0xEFFFFFFC
 """PROC_PID_INIT_INO."""
+_LONG_BYTES = 3400
 _ROOM_BYTES = 4096
 """How much longer a packet may get."""
 _WITHOUT_HEADER = PACKET_PROGRAMS - {ProgType.XDP, ProgType.SCHED_CLS, ProgType.SCHED_ACT}
 """Types whose programs see packets from the IP header on; a test run loses the header before it."""
+_TRACING = frozenset(
+    (
+        ProgType.TRACEPOINT,
+        ProgType.RAW_TRACEPOINT,
+        ProgType.RAW_TRACEPOINT_WRITABLE,
+        ProgType.TRACING,
+        ProgType.KPROBE,
+        ProgType.PERF_EVENT,
+        ProgType.LSM,
+    )
+)
 
 
 class PacketResult(NamedTuple):
@@ -82,11 +96,7 @@ def packet_programs(spec: ObjectSpec, name: str | None = None) -> list[str]:
         called = {target for item in spec.maps.values() for target in item.initial.values()}
         found = [each for each in seeing if spec.programs[each].autoload and each not in called]
         if not found:
-            raise SpecError(
-                f"run {spec.name}: no program of it sees packets",
-                hint="those of the types XDP, tc, cgroup_skb, socket filter and lwt do; "
-                "tracing programs run over recordings: ebee run FILE --events RECORDING",
-            )
+            raise SpecError(f"run {spec.name}: no program of it sees packets", hint=_without_packets(spec))
         return found
     if name not in spec.programs:
         raise SpecError(
@@ -99,6 +109,12 @@ def packet_programs(spec: ObjectSpec, name: str | None = None) -> list[str]:
             hint=f"{', '.join(seeing)} would" if seeing else None,
         )
     return [name]
+
+
+def _without_packets(spec: ObjectSpec) -> str:
+    if any(item.type in _TRACING for item in spec.programs.values()):
+        return "tracing programs run over a recording: --events RECORDING, which `ebee record` makes"
+    return "those of the types XDP, tc, cgroup_skb, socket filter and lwt do"
 
 
 def run_packet(program: Program, packet: Packet) -> PacketResult:
@@ -124,7 +140,12 @@ def run_packet(program: Program, packet: Packet) -> PacketResult:
             f"run {program.name}: a packet of {len(frame)} bytes, "
             f"expected at least the {HEADER_BYTES} of an Ethernet header"
         )
-    ran = program.test_run(frame, data_out_bytes=len(frame) + _ROOM_BYTES)
+    try:
+        ran = program.test_run(frame, data_out_bytes=len(frame) + _ROOM_BYTES)
+    except KernelError as error:
+        if error.errno == EINVAL and len(frame) > _LONG_BYTES:
+            error.hint = "the kernel tries no packet longer than a page; the userspace machine does: --vm"
+        raise
     found = verdict(program.type, ran.return_value, program.expected_attach_type)
     after = ran.data
     if program.type in _WITHOUT_HEADER:
@@ -132,6 +153,18 @@ def run_packet(program: Program, packet: Packet) -> PacketResult:
     if program.type is ProgType.SOCKET_FILTER:
         after = after[: HEADER_BYTES + found.number]
     return PacketResult(program.name, found, from_frame(packet, after), packet, ran.duration_ns)
+
+
+def take_long_packets(kernel: Kernel) -> None:
+    """Let the userspace machine run longer packets than the running kernel tries; nothing for others.
+
+    Captures hold what segmentation offload made, up to 64 KiB and more.
+    """
+    if kernel.label == "vm":
+        from ebee.kernel.simulated import SimulatedKernel
+
+        assert isinstance(kernel, SimulatedKernel)
+        kernel.state.most_packet_bytes = MOST_BYTES
 
 
 class Listener:

@@ -13,7 +13,14 @@ from ebee.maps import Map, Variable
 from ebee.packets import as_packet
 from ebee.programs import Program
 from ebee.sessions.c import load, open_spec, running_kernel
-from ebee.sessions.packets import Listener, PacketResult, listen, packet_programs, run_packet
+from ebee.sessions.packets import (
+    Listener,
+    PacketResult,
+    listen,
+    packet_programs,
+    run_packet,
+    take_long_packets,
+)
 from ebee.spec import ObjectSpec
 from ebee.text import did_you_mean
 
@@ -139,6 +146,7 @@ def open_object(
     spec = open_spec(source)
     with ExitStack() as resources:
         door = _kernel(kernel, engine) if isinstance(kernel, str) else kernel
+        take_long_packets(door)
         listener = resources.enter_context(listen(spec, door))
         loaded = resources.enter_context(load(spec, programs=programs, variables=variables, kernel=door))
         yield BpfObject(loaded, door, listener)

@@ -306,6 +306,11 @@ def test_packets_and_json_do_not_share_standard_output(ebee: Ebee) -> None:
             "hint: did you mean 'second'?",
         ),
         (
+            "tracer.bpf.c",
+            "error: run tracer: no program of it sees packets",
+            "hint: tracing programs run over a recording: --events RECORDING, which `ebee record` makes",
+        ),
+        (
             "tracer.bpf.c --program tracer",
             "error: run tracer: programs of type TRACEPOINT see no packets",
             None,

@@ -81,6 +81,8 @@ class State:
     Attributes:
         machine, engine: programs run there, one at a time: `running` is held meanwhile.
         types: gives the kernel's own BTF.
+        most_packet_bytes: how long packets of test runs may be, where that is to be more than the running
+            kernel takes, which is less than a page.
         devices, hooks, trace: the network, what tracing programs are attached to, what programs print.
         events: how many perf events were opened.
         pins: what is pinned, by its path; mounts: the folders below which that can be.
@@ -96,6 +98,7 @@ class State:
         self.engine = engine
         self.types = types
         self.running = RLock()
+        self.most_packet_bytes = 0
         self.events = 0
         self.pins: dict[str, Thing] = {}
         self.mounts: list[str] = [BPFFS]

@@ -64,7 +64,7 @@ def _xdp(state: State, program: ProgramThing, request: RunRequest) -> RunAnswer:
         raise Refusal(errno.EINVAL)
     if program.code.expected_attach_type in (AttachType.XDP_DEVMAP, AttachType.XDP_CPUMAP):
         raise Refusal(errno.EINVAL)
-    _check_size(request.data, _MOST_XDP_BYTES)
+    _check_size(request.data, max(_MOST_XDP_BYTES, state.most_packet_bytes))
     _check_device(state, request.context, 12)
     memory = state.machine.memory
     with lent(state, xdp_context(memory, request.data, ctx_in=request.context)) as context:
@@ -76,7 +76,7 @@ def _xdp(state: State, program: ProgramThing, request: RunRequest) -> RunAnswer:
 def _skb(state: State, program: ProgramThing, request: RunRequest) -> RunAnswer:
     if request.flags & ~_SKB_COMPLETE or request.cpu or request.batch_size:
         raise Refusal(errno.EINVAL)
-    _check_size(request.data, _MOST_SKB_BYTES)
+    _check_size(request.data, max(_MOST_SKB_BYTES, state.most_packet_bytes))
     _check_device(state, request.context, _IFINDEX_AT)
     memory, kind = state.machine.memory, program.code.type
     with lent(state, skb_context(memory, request.data, kind, ctx_in=request.context)) as context:

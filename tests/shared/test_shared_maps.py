@@ -239,7 +239,11 @@ def test_a_frozen_map_is_written_no_more(kernel: Kernel, obj: LoadedObject) -> N
         "BPF_F_WRONLY (EPERM)"
     )
     hint = "frozen maps, such as .rodata, are set before they are loaded"
-    assert _refusal(lambda: full.__setitem__(1, 2)) == (MapError, f"store a value of map full: {refused}", hint)
+    assert _refusal(lambda: full.__setitem__(1, 2)) == (
+        MapError,
+        f"store a value of map full: {refused}",
+        hint,
+    )
     assert _refusal(lambda: full.__delitem__(1)) == (MapError, f"delete a key of map full: {refused}", hint)
     assert _refusal(lambda: kernel.map_freeze(full.fd)) == (
         MapError,
@@ -257,7 +261,9 @@ def test_maps_without_such_an_operation_say_so(obj: LoadedObject, kernel: Kernel
         _answer(lambda: kernel.map_delete(item.fd, bytes(item.spec.key_size_bytes))),
         _answer(lambda: kernel.map_next_key(item.fd, None, item.spec.key_size_bytes)),
         _answer(
-            lambda: kernel.map_update(item.fd, bytes(item.spec.key_size_bytes), b"\xff" * item.value_room_bytes)
+            lambda: kernel.map_update(
+                item.fd, bytes(item.spec.key_size_bytes), b"\xff" * item.value_room_bytes
+            )
         ),
     ]
     assert answers == _ANSWERS[name]

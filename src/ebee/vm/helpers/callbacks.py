@@ -16,7 +16,8 @@ def loop(run: Run, r1: int, r2: int, r3: int, r4: int, r5: int) -> int:
     if r4:
         return -EINVAL
     if u32(r1) > MOST_LOOPS:
-        return -E2BIG
+        # The kernel puts the loop in the call's place, and there this is a number of 32 bits.
+        return u32(-E2BIG)
     for index in range(u32(r1)):
         if run.call(r2, (index, r3)):
             return index + 1

@@ -66,11 +66,11 @@ def replaced_short(checksum: int, old: int, new: int) -> int:
 
 @helper("csum_diff")
 def csum_diff(run: Run, r1: int, r2: int, r3: int, r4: int, r5: int) -> int:
-    """Return a sum with some bytes taken out and others put in."""
-    old_size, new_size = u32(r2), u32(r4)
-    if (old_size | new_size) & 3:
-        return -EINVAL
-    old, new, seed = block(run, r1, old_size), block(run, r3, new_size), u32(r5)
+    """Return a sum with some bytes taken out and others put in.
+
+    Any number of bytes; kernels before 6.14 refuse what is no multiple of 4.
+    """
+    old, new, seed = block(run, r1, u32(r2)), block(run, r3, u32(r4)), u32(r5)
     if old and new:
         return folded(added(sum_of(new, seed), ~sum_of(old) & _ALL))
     if old:

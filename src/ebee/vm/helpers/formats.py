@@ -63,8 +63,10 @@ def parsed(text: bytes) -> list[Piece]:
         Refusal: EINVAL, a byte or a conversion that the kernel does not take.
     """
     for character in text:
-        if not (32 <= character < 127 or character in _SPACES):
-            raise Refusal(EINVAL, f"format {_shown(text)}: byte {character:#04x}, expected printable ASCII")
+        if (character < 32 and character not in _SPACES) or character == 127:
+            raise Refusal(
+                EINVAL, f"format {_shown(text)}: byte {character:#04x}, expected none that controls"
+            )
     pieces: list[Piece] = []
     at = 0
     while at < len(text):

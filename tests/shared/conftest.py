@@ -43,12 +43,14 @@ def wire(kernel: Kernel) -> Iterator[Wire]:
 @pytest.fixture
 def bpffs(kernel: Kernel, tmp_path: Path) -> Iterator[str]:
     """A folder in which objects can be pinned."""
-    kernel.mount("bpf", str(tmp_path))
-    yield str(tmp_path)
-    for path in kernel.pinned_paths():
-        if path.startswith(str(tmp_path)):
-            kernel.unpin(path)
+    folder = str(tmp_path)
     if kernel.label == "live":
-        from ebee.kernel.live.mounts import unmount
+        from tests.kernel.place import mounted_bpffs
 
-        unmount(str(tmp_path))
+        with mounted_bpffs(tmp_path):
+            yield folder
+        return
+    kernel.mount("bpf", folder)
+    yield folder
+    for path in kernel.pinned_paths():
+        kernel.unpin(path)

@@ -1,4 +1,4 @@
-"""Where tests of both kernels attach: a cable of the running kernel's, an interface of the simulated one's."""
+"""Where tests of both kernels attach: a cable of the running kernel's, or a simulated interface."""
 
 from __future__ import annotations
 

@@ -284,7 +284,8 @@ def test_a_program_that_cannot_be_tried_says_so(kernel: Kernel) -> None:
 
 _VARIABLES = """
     struct point { int x; long y; char name[6]; };
-    int counter = 5; static int hidden = 1; const volatile int limit = 3; struct point point; char text[8] = "abc";
+    int counter = 5; static int hidden = 1; const volatile int limit = 3;
+    struct point point; char text[8] = "abc";
     SEC("xdp") int add(struct xdp_md *ctx) { counter += limit; hidden++; point.y = counter; return hidden; }
 """
 
@@ -353,8 +354,8 @@ _NESTED = """
                    __type(key, int); __type(value, long); };
     struct inner one SEC(".maps");
     struct inner two SEC(".maps");
-    struct { __uint(type, BPF_MAP_TYPE_ARRAY); __uint(max_entries, 5); __type(key, int); __type(value, long); }
-        larger SEC(".maps");
+    struct { __uint(type, BPF_MAP_TYPE_ARRAY); __uint(max_entries, 5);
+             __type(key, int); __type(value, long); } larger SEC(".maps");
     struct { __uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS); __uint(max_entries, 3); __type(key, int);
              __array(values, struct inner); } outer SEC(".maps") = { .values = { &one, 0, &two } };
     struct { __uint(type, BPF_MAP_TYPE_HASH_OF_MAPS); __uint(max_entries, 3); __type(key, long);

@@ -106,8 +106,8 @@ class Objects:
             raise pin_error(refusal.errno, path, folder, self.pin_folder(folder)) from None
 
     def _pin(self, fd: int, path: str, file_system: str | None) -> None:
-        thing = self.state.thing(fd)
-        if thing.kind is None or thing.kind is ObjectKind.BTF:
+        thing = self.state.find_open(fd)
+        if thing is None or thing.kind is None or thing.kind is ObjectKind.BTF:
             raise Refusal(errno.EINVAL)
         if file_system is None:
             raise Refusal(errno.ENOENT)

@@ -127,6 +127,10 @@ class State:
             raise Refusal(errno.EBADF)
         thing.drop_as_user()
 
+    def find_open(self, fd: int) -> Thing | None:
+        """Return what a descriptor stands for; None for nothing."""
+        return self._open.get(fd)
+
     def thing(self, fd: int) -> Thing:
         """Return what a descriptor stands for.
 

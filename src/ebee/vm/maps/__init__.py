@@ -5,13 +5,12 @@ from __future__ import annotations
 import errno
 from importlib import import_module
 
-from ebee.abi.bpf import MapType
+from ebee.abi.bpf import F_RDONLY, F_WRONLY, MapType
 from ebee.vm.faults import Refusal
 from ebee.vm.maps.base import (
     EOPNOTSUPP,
     MapSetup,
     VmMap,
-    check_flags,
 )
 from ebee.vm.memory import Memory
 
@@ -47,6 +46,7 @@ _NEVER = {
     MapType.INSN_ARRAY: "it holds places in machine code",
     MapType.RHASH: "use a HASH with BPF_F_NO_PREALLOC",
 }
+_NEITHER = F_RDONLY | F_WRONLY
 _WITH_EXTRA = (MapType.BLOOM_FILTER, MapType.ARENA)
 
 
@@ -66,7 +66,8 @@ def make_map(setup: MapSetup, memory: Memory, *, cpus: int, index: int) -> VmMap
         raise Refusal(EOPNOTSUPP, reason)
     if setup.type not in _PLACES:
         raise Refusal(errno.EINVAL, f"there is no map type {int(setup.type)}")
-    check_flags(setup, setup.flags)
+    if setup.flags & _NEITHER == _NEITHER:
+        raise Refusal(errno.EINVAL, "a map that user space may only read and only write")
     if setup.extra and setup.type not in _WITH_EXTRA:
         raise Refusal(errno.EINVAL, "map_extra is for bloom filters")
     module, name = _PLACES[setup.type].split(".")

@@ -36,13 +36,13 @@ class BloomFilter(VmMap):
     """
 
     def __init__(self, setup: MapSetup, memory: Memory, *, cpus: int, index: int) -> None:
+        if setup.value_size_bytes > _LARGEST_VALUE_BYTES:
+            raise Refusal(errno.E2BIG, "a value of more than 4 MiB")
         check_flags(setup, F_NUMA_NODE | F_ZERO_SEED | ACCESS_FLAGS)
         if setup.key_size_bytes or not setup.max_entries or not setup.value_size_bytes:
             raise Refusal(errno.EINVAL, "it has no key, and neither values nor entries of 0")
         if setup.extra & ~_HASHES_MASK:
             raise Refusal(errno.EINVAL, "map_extra is the number of hashes, at most 15")
-        if setup.value_size_bytes > _LARGEST_VALUE_BYTES:
-            raise Refusal(errno.E2BIG, "a value of more than 4 MiB")
         super().__init__(setup, memory, cpus=cpus, index=index)
         self.hashes = setup.extra or _DEFAULT_HASHES
         # The best size is entries * hashes / ln 2; the kernel takes 7/5 for 1 / ln 2.

@@ -6,7 +6,7 @@ import os
 import sys
 
 from ebee.cli.call import Settings
-from ebee.errors import EbeeError, InternalError, SourceError, VerifierError
+from ebee.errors import EbeeError, InternalError, MachineError, SourceError, VerifierError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -49,6 +49,9 @@ def _head(error: EbeeError) -> str:
         return error.details()
     if isinstance(error, VerifierError) and error.diagnostic is not None:
         return error.diagnostic.render()
+    if isinstance(error, MachineError) and error.diagnostic is not None:
+        # The line names the program, and the packet or event where it stopped.
+        return "\n".join([f"error: {error}", *error.diagnostic.render().split("\n")[1:]])
     lines = [f"error: {error}"]
     if error.hint:
         lines.append(f"hint: {error.hint}")

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 
-from ebee.errors import MachineError, SpecError
+from ebee.errors import EbeeError, MachineError, SpecError
 from ebee.kernel.protocol import Kernel
 from ebee.loader import LoadedObject
 from ebee.maps import Map, Variable
@@ -84,19 +84,26 @@ class BpfObject:
             SpecError: there is no such program, or it is not told which of several.
             MachineError: the userspace machine stopped it; says at which line and why.
         """
+        __tracebackhide__ = True  # pytest shows the line of the test instead
         found = self._packet_program(program)
         try:
             result = run_packet(found, as_packet(packet))
-        except MachineError as error:
-            error.add_note(error.details())
-            raise
+        except EbeeError as error:
+            if isinstance(error, MachineError):
+                error.add_note(error.details())
+            # Where in ebee it was found is of no use to whoever wrote the program.
+            raise error.with_traceback(None) from None
         return result._replace(printed=self._listener.lines())
 
     def run_packets(
         self, packets: Iterable[Packet | bytes | SupportsBytes], program: str | None = None
     ) -> list[PacketResult]:
         """Run a program on several packets, one after the other."""
-        return [self.run_packet(packet, program) for packet in packets]
+        __tracebackhide__ = True
+        results = []
+        for packet in packets:  # a comprehension would be a frame of its own
+            results.append(self.run_packet(packet, program))  # noqa: PERF401
+        return results
 
     def printed(self) -> tuple[str, ...]:
         """Return what programs printed otherwise than by `run_packet`, since this was last asked."""

@@ -13,6 +13,7 @@ a test asks for an object.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -125,7 +126,9 @@ def _source(source: Any, request: pytest.FixtureRequest) -> Any:
         return source
     beside = request.path.parent / source
     below = request.config.rootpath / source
-    return str(below if below.exists() and not beside.exists() else beside)
+    found = below if below.exists() and not beside.exists() else beside
+    # Without the `..` of a path to the sources, which would be in every message.
+    return os.path.normpath(found)
 
 
 def _coverage(config: pytest.Config) -> Coverage | None:

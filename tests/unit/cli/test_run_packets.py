@@ -217,6 +217,26 @@ def test_a_damaged_file_is_told_after_what_was_whole(ebee: Ebee, tmp_path: Path)
     assert len(list(read_packets(tmp_path / "out.pcap"))) == 4
 
 
+def test_a_program_that_is_stopped_is_shown_with_its_line(
+    ebee: Ebee, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And the packet that it was stopped in; those before it count."""
+    monkeypatch.setattr("ebee.kernel.simulated.programs.check", lambda *facts: None)
+    (tmp_path / "over.bpf.c").write_text(
+        PRELUDE + 'SEC("xdp") int over(struct xdp_md *ctx)\n{\n'
+        "    return ((char *)(long)ctx->data)[100] ? XDP_DROP : XDP_PASS;\n}\n"
+    )
+    said = ebee("run over.bpf.c --vm --pcap in.pcap")
+    assert said.code == 1
+    assert said.out[-1] == "XDP_DROP  1"
+    assert said.err[1:] == [
+        "note: packet 2 was run: IPv4 UDP 192.0.2.17:53930 > 198.51.100.5:53",
+        "error: run over: line 6: read of 1 byte at the packet + 100: 72 bytes may be reached, from 0",
+        "    6 |     return ((char *)(long)ctx->data)[100] ? XDP_DROP : XDP_PASS;",
+        "      |            ^",
+    ]
+
+
 def test_a_packet_that_cannot_be_run_is_named(ebee: Ebee, tmp_path: Path) -> None:
     """Its number, what it is, and what is wrong with it."""
     write_packets(tmp_path / "x.pcap", [Packet(bytes(60)), Packet(bytes(9))])

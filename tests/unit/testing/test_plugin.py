@@ -8,6 +8,12 @@ from pathlib import Path
 
 import pytest
 
+# What the tests inside import is imported here, once: pytester forgets what they imported themselves.
+import ebee.kernel.simulated
+import ebee.languages.c
+import ebee.testing.coverage
+import ebee.testing.objects  # noqa: F401
+
 pytest_plugins = ["pytester"]
 pytestmark = pytest.mark.starts_processes
 
@@ -50,6 +56,20 @@ int firewall(struct xdp_md *ctx)
     return XDP_PASS;
 }
 
+char LICENSE[] SEC("license") = "GPL";
+"""
+
+OVER = """\
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+struct { __uint(type, BPF_MAP_TYPE_ARRAY); __uint(max_entries, 4); __type(key, int); __type(value, long); }
+    values SEC(".maps");
+SEC("xdp") int over(struct xdp_md *ctx)
+{
+    int key = 0;
+    long *value = bpf_map_lookup_elem(&values, &key);
+    return value ? value[ctx->data_end - ctx->data] : 0;
+}
 char LICENSE[] SEC("license") = "GPL";
 """
 
@@ -207,6 +227,36 @@ def test_a_mistake_in_the_c_is_shown_with_its_line(run: Run, pytester: pytest.Py
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines(["error: *broken.bpf.c:1:6: expected ';' after top level declarator"])
     assert not any("plugin.py" in line for line in result.outlines)
+
+
+def test_a_program_that_is_stopped_is_shown_with_its_line(run: Run, pytester: pytest.Pytester) -> None:
+    """The line of the test, and the line of the C; nothing of ebee's own."""
+    folder = pytester.mkdir("src")
+    (folder / "over.bpf.c").write_text(OVER)
+    result = run(
+        """
+@pytest.fixture(autouse=True)
+def unchecked(monkeypatch):
+    from ebee.kernel.simulated import programs
+    monkeypatch.setattr(programs, "check", lambda *facts: None)
+
+@pytest.mark.ebee("../{}/src/over.bpf.c")
+def test_it(bpf_object):
+    bpf_object.run_packets([ARP])
+""".replace("{}", pytester.path.name)
+    )
+    result.assert_outcomes(failed=1)
+    lines = [line for line in result.outlines if line.startswith(("E ", ">"))]
+    file, place = folder / "over.bpf.c", "map 'values', element 0 + 480"
+    assert lines == [
+        ">       bpf_object.run_packets([ARP])",
+        f"E       ebee.errors.MachineError: run over: line 9: read of 8 bytes at {place}: "
+        "8 bytes may be reached, from 0",
+        f"E       error: {file}:9:20: read of 8 bytes at {place}: 8 bytes may be reached, from 0",
+        "E           9 |     return value ? value[ctx->data_end - ctx->data] : 0;",
+        "E             |                    ^",
+    ]
+    assert not any("objects.py" in line or "processor.py" in line for line in result.outlines)
 
 
 def test_which_program_is_to_be_told(run: Run, pytester: pytest.Pytester) -> None:

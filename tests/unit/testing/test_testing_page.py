@@ -6,6 +6,11 @@ import re
 
 import pytest
 
+# What the tests inside import is imported here, once: pytester forgets what they imported themselves.
+import ebee.kernel.simulated
+import ebee.languages.c
+import ebee.testing.coverage
+import ebee.testing.objects  # noqa: F401
 from ebee.cli import run
 from tests.unit.test_docs import ROOT, blocks
 

@@ -64,9 +64,7 @@ def parsed(text: bytes) -> list[Piece]:
     """
     for character in text:
         if (character < 32 and character not in _SPACES) or character == 127:
-            raise Refusal(
-                EINVAL, f"format {_shown(text)}: byte {character:#04x}, expected none that controls"
-            )
+            raise Refusal(EINVAL, f"format {_shown(text)}: byte {character:#04x}, expected no control byte")
     pieces: list[Piece] = []
     at = 0
     while at < len(text):
@@ -96,9 +94,8 @@ def _conversion(text: bytes, at: int) -> tuple[Piece, int]:
     width = int(text[digits:at] or b"0")
     kind, end = _kind(text, at)
     if not kind:
-        raise Refusal(
-            EINVAL, f"format {_shown(text)}: no conversion of the kernel's at {_shown(text[begin - 1 :])}"
-        )
+        found = _shown(text[begin - 1 :])
+        raise Refusal(EINVAL, f"format {_shown(text)}: {found} begins with no conversion that programs have")
     return Piece(b"", kind, flags, width), end
 
 

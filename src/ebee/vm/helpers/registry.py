@@ -22,6 +22,7 @@ _MODULES = (
     *("buffers", "dynptr", "stacks", "storage", "timers", "sockets"),
 )
 _TABLE: dict[int, HelperFunction] = {}
+_to_import = list(_MODULES)
 
 
 def helper(name: str) -> Callable[[HelperFunction], HelperFunction]:
@@ -50,9 +51,9 @@ def find_helper(number: int) -> HelperFunction:
 
 def all_helpers() -> dict[int, HelperFunction]:
     """Return all helpers of the machine, by number."""
-    if not _TABLE:
-        for module in _MODULES:
-            import_module(f"ebee.vm.helpers.{module}")
+    # A module may have been imported by itself before, so that a table with rows says nothing.
+    while _to_import:
+        import_module(f"ebee.vm.helpers.{_to_import.pop()}")
     return _TABLE
 
 

@@ -35,9 +35,7 @@ def get_stackid(run: Run, r1: int, r2: int, r3: int, r4: int, r5: int) -> int:
     """Keep the call chain in a map; its id."""
     found = map_of(run, r2, "get_stackid")
     if not isinstance(found, StackTraces):
-        raise Fault(
-            f"call of bpf_get_stackid: map '{found.setup.name}' is given, expected one of stack traces"
-        )
+        raise Fault(f"call of bpf_get_stackid: map '{found.setup.name}' keeps no stack traces")
     if r3 & ~_ID_FLAGS:
         return -EINVAL
     frames = _chain(run, r3)

@@ -44,7 +44,5 @@ def get_local_storage(run: Run, r1: int, r2: int, r3: int, r4: int, r5: int) -> 
     """Return the address of the value that the program has for this cgroup."""
     found = map_of(run, r1, "get_local_storage")
     if not isinstance(found, CgroupStorage):
-        raise Fault(
-            f"call of bpf_get_local_storage: map '{found.setup.name}' is given, expected cgroup storage"
-        )
+        raise Fault(f"call of bpf_get_local_storage: map '{found.setup.name}' is no storage of cgroups")
     return found.get(run.machine.task.cgroup_id, int(run.code.expected_attach_type), run.cpu)

@@ -49,12 +49,14 @@ class _Program(Record):
     Attributes:
         number: its place among all of this engine, by which the process names it.
         entry: where it is entered, in the process.
+        arrays: the arrays that its code knows, by their index; another one needs other code.
     """
 
     code: Code
     steps: Steps
     number: int
     entry: int
+    arrays: dict[int, VmMap]
 
 
 class Native:
@@ -96,6 +98,7 @@ class Native:
         self._round = self._budget = 0
         self._waiting = False
         self._shown: dict[int, VmMap] = {}
+        self._arrays: dict[int, VmMap] = {}
         self._rows = self._arena.window(MAP_TABLE_AT, MOST_MAPS * MAP_ROW.size)
 
     def close(self) -> None:
@@ -306,13 +309,14 @@ class Native:
     def _program(self, code: Code, context: Context) -> _Program:
         """Return a program compiled; it is kept, so that its id stays its own."""
         found = self._by_code.get(id(code))
-        if found is not None:
+        if found is not None and all(self.machine.maps.get(i) is known for i, known in found.arrays.items()):
             return found
+        self._arrays = {}
         text = source_text("state.h", "program.h") + self.source(code, context)
         compiled = compile_code(text, "program", self._arch)
         self.compiled += not compiled.from_cache
         steps = decode(code, self._processor)
-        program = _Program(code, steps, len(self._programs), self._placed(compiled))
+        program = _Program(code, steps, len(self._programs), self._placed(compiled), self._arrays)
         self._programs.append(program)
         self._by_code[id(code)] = program
         return program
@@ -348,6 +352,7 @@ class Native:
         found = self.machine.map_at(map_address)
         if type(found) is not ArrayMap or found.values is None:
             return None
+        self._arrays[found.index] = found
         entries = found.setup.max_entries
         return Array(found.values.number, entries, entries if found.per_cpu else 0)
 

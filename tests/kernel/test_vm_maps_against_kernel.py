@@ -568,3 +568,88 @@ class TestPrograms:
                 text += ["r6 = r0", *call_text(fd, "update", n4(1), 8, 0), "r0 = *(u32 *)(r6 +0)", "exit"]
                 seen.append(ran(kernel, "\n".join(text)))
         assert seen[0] == seen[1]
+
+
+# -- ring buffers ------------------------------------------------------------------------------------
+
+PAGE = os.sysconf("SC_PAGESIZE")
+_OUTPUT, _RESERVE, _SUBMIT, _DISCARD, _QUERY = 130, 131, 132, 133, 134
+
+
+def ring_text(fd: int, name: str, number: int, flags: int) -> str:
+    """Return a program that does one thing with a ring buffer; `number` is a size, or what is asked for."""
+    begin = [f"r1 = map[fd:{fd}]"]
+    if name == "output":
+        fill = [f"*(u64 *)(r10 -{at}) = {at}" for at in range(8, 257, 8)]
+        text = [*fill, *begin, "r2 = r10", "r2 += -256", f"r3 = {number}", f"r4 = {flags}", f"call {_OUTPUT}"]
+    elif name == "query":
+        text = [*begin, f"r2 = {number}", f"call {_QUERY}"]
+    else:
+        finish = _DISCARD if name == "discard" else _SUBMIT
+        text = [*begin, f"r2 = {number}", "r3 = 0", f"call {_RESERVE}", "if r0 != 0 goto there"]
+        text += [f"r0 = {_NOT_THERE}", "exit", "there:", f"*(u64 *)(r0 +0) = {number}", "r1 = r0"]
+        text += [f"r2 = {flags}", f"call {finish}", "r0 = 0"]
+    return "\n".join([*text, "exit"])
+
+
+class Mapped:
+    """A ring buffer as user space sees it."""
+
+    def __init__(self, kernel: Kernel, fd: int, size_bytes: int) -> None:
+        self.size_bytes = size_bytes
+        self.consumer = kernel.map_memory(fd, PAGE, writable=True)
+        self.rest = kernel.map_memory(fd, PAGE + 2 * size_bytes, writable=False, offset_bytes=PAGE)
+
+    def positions(self) -> tuple[int, int]:
+        return number_of(self.consumer, 0, 8), number_of(self.rest, 0, 8)
+
+    def consume(self) -> None:
+        self.consumer[:8] = bytes(self.rest[:8])
+
+    def records(self) -> list[tuple[int, bytes]]:
+        """Return what was not consumed: the length with its bits, and the first 8 bytes."""
+        found = []
+        place, end = self.positions()
+        while place < end:
+            at = PAGE + place % self.size_bytes
+            length = number_of(self.rest, at, 4)
+            size = length & ~(3 << 30)
+            found.append((length, bytes(self.rest[at + 8 : at + 8 + min(8, size)])))
+            place += 8 + (size + 7 & ~7)
+        return found
+
+    def close(self) -> None:
+        self.consumer.release()
+        self.rest.release()
+
+
+def number_of(memory: memoryview, at: int, size: int) -> int:
+    return int.from_bytes(memory[at : at + size], "little")
+
+
+RING_STEPS = st.one_of(
+    st.tuples(st.just("output"), st.integers(0, 256), st.sampled_from([0, 0, 0, 1, 2, 3, 4])),
+    st.tuples(st.sampled_from(["submit", "discard"]), st.integers(8, 2000), st.sampled_from([0, 1, 2])),
+    st.tuples(st.just("query"), st.integers(0, 4), st.just(0)),
+    st.just(("consume", 0, 0)),
+)
+
+
+class TestRings:
+    @settings(max_examples=10, deadline=None)
+    @given(st.lists(RING_STEPS, max_size=25))
+    def test_records_lie_where_the_kernel_puts_them(self, done: list[tuple[str, int, int]]) -> None:
+        with two_kernels(MapSetup(MapType.RINGBUF, "m", 0, 0, PAGE)) as made, ExitStack() as undo:
+            rings = []
+            for kernel, fd in made:
+                ring = Mapped(kernel, fd, PAGE)
+                undo.callback(ring.close)
+                rings.append(ring)
+            for number, (name, size, flags) in enumerate(done):
+                seen = []
+                for (kernel, fd), ring in zip(made, rings, strict=True):
+                    if name == "consume":
+                        ring.consume()
+                    given_back = None if name == "consume" else ran(kernel, ring_text(fd, name, size, flags))
+                    seen.append((number, name, given_back, ring.positions(), ring.records()))
+                assert seen[1] == seen[0]

@@ -161,8 +161,7 @@ class RingBuffer(_Ring):
             raise Fault(f"submit of {what}: it is no reserved record of map '{self.setup.name}'")
         _, position = self.pending.pop(region.number)
         assert region.data is not None
-        if not discard:
-            self._write(position + HEADER_BYTES, region.data[: region.element_bytes])
+        self._write(position + HEADER_BYTES, region.data[: region.element_bytes])
         self._header(position, region.element_bytes | (DISCARD if discard else 0))
         self.memory.remove(region)
 

@@ -50,6 +50,7 @@ class Recorder:
 
     Attributes:
         header: what the recording says about itself.
+        loaded: the programs and their maps, which are filled as without a recorder.
     """
 
     def __init__(
@@ -62,7 +63,7 @@ class Recorder:
         resources: ExitStack,
     ) -> None:
         self.header = header
-        self._loaded = loaded
+        self.loaded = loaded
         self._gaps = gaps
         self._ring = ring
         self._writer = writer
@@ -86,7 +87,7 @@ class Recorder:
         """
         end_s = None if duration_s is None else monotonic() + duration_s
         with select.epoll() as waiting:
-            waiting.register(self._loaded.maps[EVENTS].fd, select.EPOLLIN)
+            waiting.register(self.loaded.maps[EVENTS].fd, select.EPOLLIN)
             while not self._is_done(end_s, count):
                 left_s = _ROUND_S if end_s is None else min(_ROUND_S, max(0.0, end_s - monotonic()))
                 waiting.poll(left_s)
@@ -95,7 +96,7 @@ class Recorder:
 
     def stop(self) -> Progress:
         """Detach, write what was left, and return how far it came; nothing stays in the kernel."""
-        for link in self._loaded.links:
+        for link in self.loaded.links:
             link.close()
         self._take(None)
         self._writer.flush()
@@ -138,7 +139,7 @@ class Recorder:
         """Return how many events were lost, over all programs and CPUs."""
         total = 0
         for index in range(len(self.header.programs)):
-            home = self._loaded.maps[scratch_name(index)]
+            home = self.loaded.maps[scratch_name(index)]
             values = home.lookup_elem(_KEY) or b""
             size = home.spec.value_size_bytes
             total += sum(
@@ -227,5 +228,6 @@ def _load(recorded: ObjectSpec, spec: ObjectSpec, kernel: Kernel) -> LoadedObjec
             program=error.program,
             log=error.log,
             errno=error.errno,
-            hint="they need 16 bytes of stack, and paths of their own: make the program smaller, or split it",
+            hint="they take two frames of calls, 16 bytes of stack, and paths of their own: "
+            "make the program smaller",
         ) from None

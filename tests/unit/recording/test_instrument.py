@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import sys
 
 import pytest
 
@@ -94,7 +95,7 @@ def test_facts_are_read_only_data() -> None:
     spec = recorded(ONE, Filter((7, 8), skipped_tgid=9, pid=10, comm=b"ls"))
     contents = spec.maps["ebee.rodata@0"].contents
     assert contents is not None
-    numbers = [int.from_bytes(contents[place : place + 4], spec.byte_order) for place in range(0, 56, 4)]
+    numbers = [int.from_bytes(contents[place : place + 4], sys.byteorder) for place in range(0, 56, 4)]
     assert numbers == [0, 0, 24, 0, 0, 0, 0, 0, 7, 0, 8, 0, 9, 10]
     assert contents[56:] == b"ls".ljust(16, b"\0")
     assert spec.maps["ebee.rodata@0"].frozen

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from ebee.asm import assemble, disassemble
@@ -13,7 +15,7 @@ from ebee.spec import Function, MapReference
 from ebee.spec.programs import FunctionReference
 
 
-def function(text: str, **fields: object) -> Function:
+def function(text: str, **fields: Any) -> Function:
     """Return a function of assembly."""
     return Function("main", "tp_btf/x", list(assemble(text)), **fields)
 
@@ -23,7 +25,7 @@ def shown(changed: Function) -> list[str]:
     return [line for _, line in disassemble(changed.instructions)]
 
 
-def recorded(text: str, **fields: object) -> list[str]:
+def recorded(text: str, **fields: Any) -> list[str]:
     """Return the instructions with the recorder's calls in them."""
     return shown(with_loads_recorded(function(text, **fields), "note"))
 

@@ -98,7 +98,7 @@ def test_a_block_that_does_not_shrink_is_stored_as_it_is() -> None:
 def test_a_recording_that_was_broken_off_is_whole_up_to_its_last_block() -> None:
     """What was written before can be read."""
     data = written(3000)[:-1]
-    found = []
+    found: list[int] = []
     with pytest.raises(FormatError) as caught:
         found.extend(event.time_ns for event in read(data).events())
     assert "ends within the block at byte" in str(caught.value)

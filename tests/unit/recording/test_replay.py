@@ -7,6 +7,7 @@ import struct
 import sys
 import warnings
 from contextlib import suppress
+from typing import Any
 
 import pytest
 
@@ -47,7 +48,7 @@ EVENT = Event(
 )
 
 
-def recording(*events: Event, **changes: object) -> Recording:
+def recording(*events: Event, **changes: Any) -> Recording:
     """Return a recording of events of one tracepoint."""
     header = Header("open", (RecordedProgram("opens", HOOK),), release="6.18.0", cpus=2)
     header = header._replace(**{"byte_order": sys.byteorder, **changes})
@@ -66,7 +67,7 @@ def steps(spec: ObjectSpec, found: Recording) -> list[Replayed]:
         return list(run.steps())
 
 
-def printed(text: str, *events: Event, **changes: object) -> list[str]:
+def printed(text: str, *events: Event, **changes: Any) -> list[str]:
     """Return what programs print over events."""
     return [
         line.message for step in steps(spec_of(text), recording(*events, **changes)) for line in step.lines

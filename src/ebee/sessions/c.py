@@ -112,15 +112,24 @@ def load(
         NotPermittedError, NotSupportedError, MapError, RelocationError: this kernel does not take it.
     """
     spec = open_spec(source)
-    for name, value in (variables or {}).items():
+    set_variables(spec, variables or {})
+    names = None if programs is None else list(programs)
+    return on_kernel(kernel, lambda chosen: load_spec(spec, chosen, programs=names))
+
+
+def set_variables(spec: ObjectSpec, variables: Mapping[str, Any]) -> None:
+    """Set what global variables begin with.
+
+    Raises:
+        SpecError: there is no such variable, or the value does not fit it.
+    """
+    for name, value in variables.items():
         if name not in spec.variables:
             raise SpecError(
                 f"object {spec.name}: there is no global variable '{name}'",
                 hint=did_you_mean(name, spec.variables),
             )
         spec.variables[name].value = value
-    names = None if programs is None else list(programs)
-    return on_kernel(kernel, lambda chosen: load_spec(spec, chosen, programs=names))
 
 
 def running_kernel() -> Kernel:

@@ -83,6 +83,16 @@ class Coverage:
             for file, lines in sorted(self._lines.items(), key=lambda item: _shown(item[0]))
         ]
 
+    def lcov(self) -> str:
+        """Return what was reached as an LCOV tracefile (geninfo(1)); a line counts once or not at all."""
+        lines = []
+        for each in self.files():
+            reached = set(each.reached)
+            lines += ["TN:", f"SF:{os.path.abspath(each.file)}"]
+            lines += [f"DA:{line},{int(line in reached)}" for line in each.lines]
+            lines += [f"LF:{len(each.lines)}", f"LH:{len(each.reached)}", "end_of_record"]
+        return "".join(f"{line}\n" for line in lines)
+
     def table(self) -> list[str]:
         """Return what was reached as lines of a table; the last one has the sum."""
         files = self.files()

@@ -12,7 +12,7 @@ from ebee.loader import LoadedObject
 from ebee.maps import Map, Variable
 from ebee.packets import as_packet
 from ebee.programs import Program
-from ebee.sessions.c import load, open_spec, running_kernel
+from ebee.sessions.c import load, open_spec, running_kernel, set_variables
 from ebee.sessions.packets import (
     Listener,
     PacketResult,
@@ -29,8 +29,11 @@ if TYPE_CHECKING:
     from typing import Any, SupportsBytes
 
     from ebee.packets import Packet
+    from ebee.recording.replay import Replay, Replayed
 
 KERNELS = ("vm", "live")
+_ENGINE = "interpreter"
+"""Tests run few packets: native code would take longer to make than to run."""
 
 
 class BpfObject:
@@ -45,10 +48,13 @@ class BpfObject:
         kernel: where it was loaded; its `label` is `vm` or `live`.
     """
 
-    def __init__(self, loaded: LoadedObject, kernel: Kernel, listener: Listener) -> None:
+    def __init__(
+        self, loaded: LoadedObject, kernel: Kernel, listener: Listener, replay: Replay | None = None
+    ) -> None:
         self.loaded = loaded
         self.kernel = kernel
         self._listener = listener
+        self._replay = replay
 
     def __repr__(self) -> str:
         return f"<BpfObject {self.loaded.spec.name} on {self.kernel.label}>"
@@ -105,6 +111,31 @@ class BpfObject:
             results.append(self.run_packet(packet, program))  # noqa: PERF401
         return results
 
+    def run_events(self) -> list[Replayed]:
+        """Run the programs over the events of the recording that the object was opened with.
+
+        Returns:
+            For each event that is of their hooks: the event, what they printed, what they gave to ring
+            and perf buffers.
+
+        Raises:
+            SpecError: it was opened without a recording.
+            FormatError: the recording is damaged.
+            MachineError: a program was stopped; with its line, and the event.
+        """
+        __tracebackhide__ = True
+        if self._replay is None:
+            raise SpecError(
+                f"run {self.loaded.spec.name}: it was opened without a recording",
+                hint='name one that `ebee record` wrote: events="exec.ebee"',
+            )
+        try:
+            return list(self._replay.steps())
+        except EbeeError as error:
+            if isinstance(error, MachineError):
+                error.add_note(error.details())
+            raise error.with_traceback(None) from None
+
     def printed(self) -> tuple[str, ...]:
         """Return what programs printed otherwise than by `run_packet`, since this was last asked."""
         return self._listener.lines()
@@ -133,6 +164,7 @@ def open_object(
     programs: Iterable[str] | None = None,
     variables: Mapping[str, Any] | None = None,
     engine: str | None = None,
+    events: str | None = None,
 ) -> Iterator[BpfObject]:
     """Load an object for a test, and give back everything afterwards.
 
@@ -146,17 +178,32 @@ def open_object(
         programs: names of those to load; by default all.
         variables: values that global variables begin with.
         engine: of the userspace machine: `interpreter` or `native`.
+        events: a recording for tracing programs to run over (`run_events`), on the userspace machine.
 
     Raises:
-        What `ebee.load` raises.
+        What `ebee.load` raises, and what opening a recording does.
     """
     spec = open_spec(source)
     with ExitStack() as resources:
+        if events is not None:
+            set_variables(spec, variables or {})
+            yield _over_recording(spec, events, engine, resources)
+            return
         door = _kernel(kernel, engine) if isinstance(kernel, str) else kernel
         take_long_packets(door)
         listener = resources.enter_context(listen(spec, door))
         loaded = resources.enter_context(load(spec, programs=programs, variables=variables, kernel=door))
         yield BpfObject(loaded, door, listener)
+
+
+def _over_recording(spec: ObjectSpec, events: str, engine: str | None, resources: ExitStack) -> BpfObject:
+    from ebee.recording.examples import recording_path
+    from ebee.recording.recordings import open_recording
+    from ebee.recording.replay import replay
+
+    recording = resources.enter_context(open_recording(recording_path(events)))
+    running = resources.enter_context(replay(spec, recording, engine=engine or _ENGINE))
+    return BpfObject(running.loaded, running.loaded.kernel, Listener(None), running)
 
 
 def _kernel(name: str, engine: str | None) -> Kernel:
@@ -166,5 +213,4 @@ def _kernel(name: str, engine: str | None) -> Kernel:
         return running_kernel()
     from ebee.kernel.simulated import SimulatedKernel
 
-    # Tests run few packets: native code would take longer to make than to run.
-    return SimulatedKernel(engine=engine or "interpreter")
+    return SimulatedKernel(engine=engine or _ENGINE)

@@ -29,11 +29,11 @@ if TYPE_CHECKING:
     from ebee.testing.objects import BpfObject
 
 _MARK = (
-    'ebee(source, *, kernel="vm", programs=None, variables=None, engine=None): the object that the fixture '
-    "bpf_object loads; a path beside the test's file, and vm, live or both"
+    'ebee(source, *, kernel="vm", programs=None, variables=None, engine=None, events=None): the object that '
+    "the fixture bpf_object loads; a path beside the test's file, and vm, live or both"
 )
 _KERNELS = ("vm", "live", "both")
-_WORDS = ("kernel", "programs", "variables", "engine")
+_WORDS = ("kernel", "programs", "variables", "engine", "events")
 _COVERAGE = pytest.StashKey["Coverage"]()
 
 
@@ -44,6 +44,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--ebee-coverage",
         action="store_true",
         help="show which lines of C the programs under test reached, on the userspace machine",
+    )
+    group.addoption(
+        "--ebee-coverage-lcov",
+        metavar="PATH",
+        help="write the same as an LCOV tracefile, which editors and genhtml read",
     )
     group.addoption(
         "--ebee-kernel",
@@ -67,6 +72,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def _kernel_of(mark: pytest.Mark, config: pytest.Config) -> Any:
+    if mark.kwargs.get("events"):
+        return "vm"
     return mark.kwargs.get("kernel") or config.getoption("--ebee-kernel")
 
 
@@ -95,6 +102,8 @@ def _checked(mark: pytest.Mark | None, config: pytest.Config) -> pytest.Mark:
         wrong = f"'{unknown[0]}' means nothing here, expected {', '.join(_WORDS)}"
     elif (kernel := _kernel_of(mark, config)) not in _KERNELS:
         wrong = f"kernel {kernel!r}, expected vm, live or both"
+    elif mark.kwargs.get("events") and (clash := [w for w in ("kernel", "programs") if w in mark.kwargs]):
+        wrong = f"events and {clash[0]}, expected one of them: recordings run all programs on the machine"
     else:
         return mark
     pytest.fail(f'bpf_object: {wrong}\nhint: mark it: @pytest.mark.ebee("prog.bpf.c")', pytrace=False)
@@ -110,6 +119,8 @@ def _opened(
     if kernel == "live" and sys.platform != "linux":
         pytest.skip("the live kernel: this system is not Linux")
     words = {word: mark.kwargs[word] for word in _WORDS[1:] if word in mark.kwargs}
+    if words.get("events"):
+        words["events"] = _recording(words["events"], request)
     if watched:
         words["engine"] = "interpreter"  # it alone tells which lines it reached
     try:
@@ -131,9 +142,13 @@ def _source(source: Any, request: pytest.FixtureRequest) -> Any:
     return os.path.normpath(found)
 
 
+def _recording(events: str, request: pytest.FixtureRequest) -> str:
+    return events if events.startswith("example:") else str(_source(events, request))
+
+
 def _coverage(config: pytest.Config) -> Coverage | None:
     """Return what lines are counted in; None where nobody asked for it."""
-    if not config.getoption("--ebee-coverage"):
+    if not (config.getoption("--ebee-coverage") or config.getoption("--ebee-coverage-lcov")):
         return None
     from ebee.testing.coverage import Coverage
 
@@ -142,11 +157,23 @@ def _coverage(config: pytest.Config) -> Coverage | None:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """Show the lines of C that were reached, where somebody asked for it."""
-    coverage = _coverage(config)
-    if coverage is not None:
-        terminalreporter.section("ebee coverage: lines of C")
-        for line in coverage.table():
-            terminalreporter.write_line(line)
+    coverage, path = _coverage(config), config.getoption("--ebee-coverage-lcov")
+    if coverage is None:
+        return
+    terminalreporter.section("ebee coverage: lines of C")
+    for line in coverage.table():
+        terminalreporter.write_line(line)
+    if path is not None:
+        terminalreporter.write_line(_written(Path(path), coverage))
+
+
+def _written(path: Path, coverage: Coverage) -> str:
+    """Write the coverage for other tools; return what there is to say of it."""
+    try:
+        path.write_text(coverage.lcov())
+    except OSError as error:
+        return f"error: write {path}: {(error.strerror or str(error)).lower()}"
+    return f"wrote {path}"
 
 
 def pytest_assertrepr_compare(op: str, left: object, right: object) -> list[str] | None:

@@ -72,3 +72,18 @@ def test_the_table_has_a_row_for_each_file() -> None:
 def test_a_run_without_programs_says_so() -> None:
     """An empty table would be taken for a mistake."""
     assert Coverage().table() == ["no program with line information ran on the userspace machine"]
+
+
+def test_other_tools_read_a_tracefile() -> None:
+    """LCOV: a record for each file, with absolute paths."""
+    coverage = Coverage()
+    coverage.add(code((0, "a.c", 4), (5, "a.c", 9)), {0})
+    assert coverage.lcov().splitlines() == [
+        "TN:",
+        f"SF:{os.getcwd()}/a.c",
+        "DA:4,1",
+        "DA:9,0",
+        "LF:2",
+        "LH:1",
+        "end_of_record",
+    ]

@@ -187,6 +187,46 @@ def test_firewall(bpf_object):
     assert row.split("%")[1].strip() == "31, 35"
 
 
+def test_coverage_is_written_for_other_tools(run: Run, pytester: pytest.Pytester) -> None:
+    """As a file that editors read; what cannot be written is told."""
+    text = "def test_it(bpf_object): bpf_object.run_packet(ARP)\n"
+    result = run(text, "--ebee-coverage-lcov=c.info")
+    result.stdout.fnmatch_lines(["firewall.bpf.c *", "wrote c.info"])
+    written = (pytester.path / "c.info").read_text().splitlines()
+    assert written[:2] == ["TN:", f"SF:{pytester.path}/firewall.bpf.c"]
+    assert "DA:35,1" in written
+    result = run(text, "--ebee-coverage-lcov=no/c.info")
+    result.stdout.fnmatch_lines(["error: write no/c.info: no such file or directory"])
+
+
+def test_tracing_programs_run_over_a_recording(run: Run) -> None:
+    """One beside the test, or one that ebee brings along."""
+    result = run("""
+import os
+import ebee.recording
+FOLDER = os.path.join(os.path.dirname(ebee.recording.__file__), "bundled")
+
+@pytest.mark.ebee(f"{FOLDER}/exec.bpf.c", events="example:exec")
+def test_example(bpf_object):
+    steps = bpf_object.run_events()
+    assert steps[0].event.comm == b"sh"
+    assert steps[0].lines[0].message.startswith("starts /bin/sh as process")
+    assert sum(bpf_object.maps["starts"].values()) == 7
+
+@pytest.mark.ebee("firewall.bpf.c", events=f"{FOLDER}/exec.ebee")
+def test_another(bpf_object):
+    pass
+
+def test_none(bpf_object):
+    from ebee import EbeeError
+    with pytest.raises(EbeeError) as caught:
+        bpf_object.run_events()
+    assert str(caught.value) == "run firewall: it was opened without a recording"
+    assert caught.value.hint == 'name one that `ebee record` wrote: events="exec.ebee"'
+""")
+    result.assert_outcomes(passed=2, errors=1)
+
+
 def test_coverage_costs_nothing_unasked(run: Run) -> None:
     """No table."""
     result = run("def test_firewall(bpf_object): pass\n")
@@ -200,7 +240,11 @@ def test_coverage_costs_nothing_unasked(run: Run) -> None:
         ('ebee("a.bpf.c", "b.bpf.c")', "bpf_object: 2 sources, expected one"),
         (
             'ebee("firewall.bpf.c", kernal="vm")',
-            "bpf_object: 'kernal' means nothing here, expected kernel, programs, variables, engine",
+            "bpf_object: 'kernal' means nothing here, expected kernel, programs, variables, engine, events",
+        ),
+        (
+            'ebee("firewall.bpf.c", events="x.ebee", kernel="vm")',
+            "bpf_object: events and kernel, expected one of them: recordings run all programs on the machine",
         ),
         ('ebee("firewall.bpf.c", kernel="kvm")', "bpf_object: kernel 'kvm', expected vm, live or both"),
     ],

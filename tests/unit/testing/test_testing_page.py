@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 
 import pytest
 
@@ -66,6 +67,14 @@ def test_a_map_that_differs_is_told(beside: pytest.Pytester) -> None:
     (text,) = [text for language, text in fenced if not language]
     lines = pytest_says(beside)
     assert [line for line in lines if line.startswith("E ")] == text.splitlines()
+
+
+def test_a_tracer_runs_over_its_recording(beside: pytest.Pytester) -> None:
+    """The fourth one, with what ebee brings along."""
+    for name in ("exec.bpf.c", "exec.ebee"):
+        shutil.copy(ROOT / "src" / "ebee" / "recording" / "bundled" / name, beside.path)
+    beside.makepyfile(test_exec=blocks(PAGE, "python")[3])
+    assert pytest_says(beside)[-1] == "1 passed in 0.00s"
 
 
 def test_the_command_line_says_what_is_shown(

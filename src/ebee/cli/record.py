@@ -11,6 +11,7 @@ from ebee.cli.call import Answer, Call
 from ebee.cli.failures import complain
 from ebee.cli.waiting import duration_s, until_interrupted
 from ebee.cli.words import UsageError
+from ebee.errors import SpecError
 from ebee.text import size
 
 TYPE_CHECKING = False
@@ -98,15 +99,26 @@ def _written(path: str) -> Iterator[BinaryIO]:
         yield sys.stdout.buffer
         return
     if os.path.exists(path) and not os.path.isfile(path):
-        with open(path, "wb") as file:  # a pipe, a device
+        with _opened(path, path) as file:  # a pipe, a device
             yield file
         return
     partial = f"{path}.part"
     try:
-        with open(partial, "wb") as file:
+        with _opened(partial, path) as file:
             yield file
         os.replace(partial, path)
     except BaseException:
         with suppress(OSError):
             os.unlink(partial)
         raise
+
+
+def _opened(place: str, path: str) -> BinaryIO:
+    try:
+        return open(place, "wb")
+    except OSError as error:
+        folder = os.path.dirname(path)
+        raise SpecError(
+            f"write {path}: {(error.strerror or str(error)).lower()}",
+            hint=f"there is no folder {folder}" if folder and not os.path.isdir(folder) else None,
+        ) from None

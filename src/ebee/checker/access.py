@@ -29,8 +29,10 @@ _MAY_NOT_WRITE_PACKETS = frozenset(
 
 def load(walk: Walk, instruction: Instruction) -> Pairs:
     """Do an instruction of class LDX."""
-    opcode, dst, src, offset, _ = instruction
+    opcode, dst, src, offset, imm = instruction
     size = _SIZES[opcode & 0x18]
+    if imm:
+        raise Complaint(EINVAL, "BPF_LDX uses reserved fields")
     base = walk.need(src)
     walk.writable(dst)
     value = read(walk, src, base, offset, size)
@@ -45,12 +47,19 @@ def store(walk: Walk, instruction: Instruction) -> Pairs:
     opcode, dst, src, offset, imm = instruction
     size = _SIZES[opcode & 0x18]
     if opcode & 7 == Class.STX:
+        atomic = opcode & 0xE0 == Mode.ATOMIC
+        if imm and not atomic:
+            raise Complaint(EINVAL, "BPF_STX uses reserved fields")
         value = walk.need(src)
         base = walk.need(dst)
-        if opcode & 0xE0 == Mode.ATOMIC:
+        if atomic:
             return _atomic(walk, instruction, base, value, size)
+        if base.kind == "fp" and isinstance(value, Scalar) and not value.umax >> 8 * size:
+            value = walk.in_family(src, value)
         write(walk, dst, base, offset, size, value)
         return ((src, value), (dst, base))
+    if src:
+        raise Complaint(EINVAL, "BPF_ST uses reserved fields")
     base = walk.need(dst)
     write(walk, dst, base, offset, size, constant(imm))
     return ((dst, base),)
@@ -114,6 +123,8 @@ def write(walk: Walk, register: int, base: Value, offset: int, size: int, value:
         return
     frame = walk.state.frames[pointer.frame]
     if place is not None:
+        if size < 8 and isinstance(value, Pointer) and value is not ANYTHING:
+            raise Complaint(EACCES, "invalid size of register spill")
         frame.write(place, size, value)
     elif pointer.variable is not None:
         low = max(pointer.low + offset, -STACK_BYTES)
@@ -175,7 +186,7 @@ def _reach_stack(
 def stack_bounds(register: int, place: int, size: int, words: str) -> None:
     """Complain of bytes that are not in the 512 below r10."""
     if place < -STACK_BYTES or place + size > 0:
-        error = EACCES if place < -STACK_BYTES else EINVAL
+        error = EINVAL if -STACK_BYTES <= place < 0 else EACCES
         raise Complaint(error, f"invalid {words} stack R{register} off={place} size={size}")
 
 
@@ -203,6 +214,8 @@ def _read_stack(walk: Walk, pointer: Pointer, place: int | None, size: int) -> V
     if place is None:
         return ANYTHING
     frame = walk.state.frames[pointer.frame]
+    if size < 8 and frame.holds_pointer(place):
+        raise Complaint(EACCES, "invalid size of register fill")
     value = frame.read(place, size)
     if value is not None:
         return value

@@ -48,8 +48,18 @@ def compute(operation: int, left: Scalar, right: Scalar, *, wide: bool, is_signe
         found = _SHIFTS[operation](left, by)
     else:
         found = _PLAIN[operation](left, right)
-    vague = left.vague or right.vague or (operation == Alu.MUL and bool(left.mask) and bool(right.mask))
+    vague = left.vague or right.vague or _better_known(operation, left, right, wide=wide)
     return _finished(found, vague=vague, wide=wide)
+
+
+def _better_known(operation: int, left: Scalar, right: Scalar, *, wide: bool) -> bool:
+    """Whether the kernel may know more of a result than is computed here."""
+    if operation == Alu.MUL:
+        return bool(left.mask) and bool(right.mask)
+    if operation in (Alu.AND, Alu.OR):
+        # What is all ones or all zeros it takes for either, on two ways.
+        return (left.smin, left.smax) == (-1, 0) or (not wide and (left.wmin, left.wmax) == (-1, 0))
+    return False
 
 
 def _finished(bounds: Bounds, *, vague: bool, wide: bool) -> Scalar:
@@ -125,7 +135,8 @@ def truncated(number: Scalar) -> Scalar:
 
 def cut(number: Scalar, size: int) -> Scalar:
     """Return the low bytes of a number, zeros above."""
-    if size == 8:
+    if not number.umax >> 8 * size:
+        # The same number, and it stays in its family.
         return number
     low = truncated(number)
     if size == 4:

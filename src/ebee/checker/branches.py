@@ -9,6 +9,7 @@ from ebee.asm.instruction import Instruction
 from ebee.asm.opcodes import MAY_GOTO, Alu, Class, Jump, Source
 from ebee.checker.arithmetic import compute
 from ebee.checker.comparisons import Pair, ways
+from ebee.checker.complaint import EINVAL, Complaint
 from ebee.checker.scalars import M64, ZERO, Scalar, constant
 from ebee.checker.state import State
 from ebee.checker.values import ANYTHING, Pointer, Value
@@ -38,6 +39,8 @@ def branch(walk: Walk, instruction: Instruction) -> int | None:
         _wait(walk, state.copy(), there, ())
         walk.passed(())
         return here
+    if imm if opcode & Source.X else src:
+        raise Complaint(EINVAL, "BPF_JMP/JMP32 uses reserved fields")
     right: Value
     if opcode & Source.X:
         right = walk.need(src)
@@ -125,7 +128,7 @@ def _pointers(
     if left is ANYTHING or right is ANYTHING or _is_vague(left) or _is_vague(right):
         state.certain = state.certain and walk.leaves_loop(state.slot)
         return _fork(walk, state.copy(), there, numbers)
-    taken = _known_way(left, right, operation) if wide else None
+    taken = _known_way(left, right, operation, wide=wide)
     if taken is not None:
         walk.passed(())
         return there if taken else state.slot + 1
@@ -148,14 +151,15 @@ def _fork(walk: Walk, other: State, there: int, numbers: tuple[int, ...]) -> int
     return walk.state.slot + 1
 
 
-def _known_way(left: Value, right: Value, operation: int) -> bool | None:
+def _known_way(left: Value, right: Value, operation: int, *, wide: bool) -> bool | None:
     """Return which way is taken where that is known; None for both."""
     if isinstance(left, Pointer) and isinstance(right, Pointer):
-        return _packet_way(left, right, operation)
+        return _packet_way(left, right, operation) if wide else None
     pointer, number = (left, right) if isinstance(left, Pointer) else (right, left)
     assert isinstance(pointer, Pointer)
     assert isinstance(number, Scalar)
-    if number.mask or number.value or pointer.maybe_null or pointer.kind not in _NEVER_NULL:
+    zero = not number.umax if wide else not number.vmax
+    if not zero or pointer.maybe_null or pointer.kind not in _NEVER_NULL:
         return None
     return {Jump.JEQ: False, Jump.JNE: True}.get(operation)
 

@@ -23,42 +23,49 @@ _FIXED_KINDS = frozenset({"pkt_end", *SOCKET_KINDS})
 
 def operate(walk: Walk, instruction: Instruction) -> Pairs:
     """Do an instruction of class ALU or ALU64; return the registers that it shows."""
-    opcode, dst, src, _, imm = instruction
+    opcode, dst, src, offset, imm = instruction
     operation, wide = opcode & 0xF0, opcode & 7 == Class.ALU64
     if operation == Alu.MOV:
         return _move(walk, instruction, wide=wide)
     if operation in (Alu.NEG, Alu.END):
+        _check_one_operand(instruction, operation)
         old = walk.need(dst)
         walk.writable(dst)
         result = _one_operand(operation, old, imm, wide=wide)
         walk.registers[dst] = result
         return ((dst, result),)
-    _check_fields(instruction, operation, wide=wide)
+    unused = imm if opcode & Source.X else src
+    signs = (0, 1) if operation in (Alu.DIV, Alu.MOD) else (0,)
+    if unused or offset not in signs:
+        raise Complaint(EINVAL, "BPF_ALU uses reserved fields")
     if opcode & Source.X:
         right = walk.need(src)
         left = walk.need(dst)
-        walk.writable(dst)
-        result = _two_operands(walk, instruction, left, right, wide=wide)
-        walk.registers[dst] = result
-        return ((dst, result), (src, right))
-    left = walk.need(dst)
+        shown: Pairs = ((src, right),)
+    else:
+        right = constant(imm if wide else imm & M32)
+        left = walk.need(dst)
+        shown = ()
+        _check_constant(operation, imm, wide=wide)
     walk.writable(dst)
-    result = _two_operands(walk, instruction, left, constant(imm if wide else imm & M32), wide=wide)
+    result = _two_operands(walk, instruction, left, right, wide=wide)
     walk.registers[dst] = result
-    return ((dst, result),)
+    return ((dst, result), *shown)
 
 
-def _check_fields(instruction: Instruction, operation: int, *, wide: bool) -> None:
-    opcode, _, src, offset, imm = instruction
-    unused = imm if opcode & Source.X else src
-    if unused or offset > 1 or offset < 0 or (offset == 1 and operation not in (Alu.DIV, Alu.MOD)):
-        raise Complaint(EINVAL, "BPF_ALU uses reserved fields")
-    if opcode & Source.X:
-        return
+def _check_constant(operation: int, imm: int, *, wide: bool) -> None:
     if operation in (Alu.DIV, Alu.MOD) and imm == 0:
         raise Complaint(EINVAL, "div by zero")
     if operation in (Alu.LSH, Alu.RSH, Alu.ARSH) and not 0 <= imm < (64 if wide else 32):
         raise Complaint(EINVAL, f"invalid shift {imm}")
+
+
+def _check_one_operand(instruction: Instruction, operation: int) -> None:
+    _, _, src, offset, imm = instruction
+    if operation == Alu.NEG and (src or offset or imm):
+        raise Complaint(EINVAL, "BPF_NEG uses reserved fields")
+    if operation == Alu.END and (src or offset or imm not in (16, 32, 64)):
+        raise Complaint(EINVAL, "BPF_END uses reserved fields")
 
 
 def _one_operand(operation: int, old: Value, imm: int, *, wide: bool) -> Value:
@@ -81,6 +88,8 @@ def _move(walk: Walk, instruction: Instruction, *, wide: bool) -> Pairs:
         result = constant(imm if wide else imm & M32)
         walk.registers[dst] = result
         return ((dst, result),)
+    if imm:
+        raise Complaint(EINVAL, "BPF_MOV uses reserved fields")
     source = walk.need(src)
     walk.writable(dst)
     if isinstance(source, Scalar):
@@ -101,13 +110,7 @@ def _moved(walk: Walk, src: int, source: Scalar, offset: int, *, wide: bool) -> 
         return ANYTHING
     if not wide and source.umax > M32:
         return truncated(source)
-    if not source.mask:
-        return source
-    if not source.id:
-        # From now on both are one number, and what is learned of one holds for the other.
-        source = source.linked(walk.new_id())
-        walk.registers[src] = source
-    return source
+    return walk.in_family(src, source)
 
 
 # -- two operands -----------------------------------------------------------------------------------

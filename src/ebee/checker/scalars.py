@@ -209,14 +209,29 @@ def _round(
 def _by_bits(
     value: int, mask: int, umin: int, umax: int, smin: int, smax: int, width: int
 ) -> tuple[int, int, int, int]:
-    """Tighten bounds by the bits that are known."""
-    sign = 1 << (width - 1)
-    return (
-        max(umin, value),
-        min(umax, value | mask),
-        max(smin, signed(value | mask & sign, width)),
-        min(smax, signed(value | mask & ~sign, width)),
-    )
+    """Tighten bounds by the bits that are known: to the nearest numbers that have them."""
+    whole, sign = (1 << width) - 1, 1 << (width - 1)
+    low, high = _next(value, mask, umin), _next(~value & ~mask & whole, mask, whole - umax)
+    # With the sign turned over, signed numbers are in the order of unsigned ones.
+    turned = value ^ (sign & ~mask)
+    signed_low = _next(turned, mask, smin + sign)
+    signed_high = _next(~turned & ~mask & whole, mask, whole - (smax + sign))
+    return low, whole - high, signed_low - sign, whole - signed_high - sign
+
+
+def _next(value: int, mask: int, low: int) -> int:
+    """Return the least number from `low` on that has the known bits; one too large where there is none."""
+    wrong = (low ^ value) & ~mask
+    if not wrong:
+        return low
+    top = wrong.bit_length()
+    if value >> (top - 1) & 1:
+        return low >> top << top | value & ((1 << top) - 1)
+    free = mask & ~low & ~((1 << top) - 1)
+    if not free:
+        return 1 << 65
+    bit = free & -free
+    return low & ~(2 * bit - 1) | bit | value & (bit - 1)
 
 
 def _by_sign(umin: int, umax: int, smin: int, smax: int, whole: int) -> tuple[int, int, int, int]:

@@ -86,6 +86,11 @@ class Frame:
             return constant(slot.value.value >> 8 * at & ((1 << 8 * size) - 1))
         return of_bytes(size)
 
+    def holds_pointer(self, offset: int) -> bool:
+        """Return whether a byte of the stack belongs to a pointer that was laid there."""
+        slot = self.stack.get(offset >> 3)
+        return slot is not None and isinstance(slot.value, Pointer)
+
     def write(self, offset: int, size: int, value: Value) -> None:
         """Set bytes of the stack."""
         place, at = offset >> 3, offset & 7

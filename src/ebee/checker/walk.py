@@ -13,6 +13,8 @@ Source: kernel/bpf/verifier.c, do_check().
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from ebee.asm.instruction import Instruction
 from ebee.asm.opcodes import CALL, EXIT, GOTO, GOTOL, LD_IMM64, MAY_GOTO, Class, PseudoCall
 from ebee.checker.access import load, store
@@ -23,7 +25,7 @@ from ebee.checker.contexts import layout_of
 from ebee.checker.endings import check_end
 from ebee.checker.facts import CheckFacts, MapFacts
 from ebee.checker.operations import operate
-from ebee.checker.scalars import M32, constant, of_bytes
+from ebee.checker.scalars import M32, Scalar, constant, of_bytes
 from ebee.checker.state import Frame, State, Trail
 from ebee.checker.structure import Shape
 from ebee.checker.values import ANYTHING, Pointer, Value
@@ -40,6 +42,14 @@ _REMEMBERED, _VISITS, _ROUNDS = 6, 48, 24
 _REGION_SHIFT, _KERNEL_REGIONS = 52, 0xF00
 _STRICT_ALIGNMENT = 1 << 0
 _LEGACY = frozenset({"SOCKET_FILTER", "SCHED_CLS", "SCHED_ACT"})
+
+# Whether the fields of jumps that have no use for them are left empty.
+_USES: dict[int, Callable[[Instruction], bool]] = {
+    CALL: lambda i: not i.dst and i.src <= PseudoCall.KFUNC and (not i.offset or i.src == PseudoCall.KFUNC),
+    EXIT: lambda i: not (i.dst or i.src or i.imm),
+    GOTO: lambda i: not (i.dst or i.src or i.imm),
+    GOTOL: lambda i: not (i.dst or i.src or i.offset),
+}
 
 
 class Place:
@@ -157,6 +167,14 @@ class Walk:
         if register == 10:
             raise Complaint(EACCES, "frame pointer is read only")
 
+    def in_family(self, register: int, number: Scalar) -> Scalar:
+        """Return a register's number, which is going to be elsewhere too: what is learned of one holds
+        for the other."""
+        if number.mask and not number.id:
+            number = number.linked(self.new_id())
+            self.registers[register] = number
+        return number
+
     def new_id(self) -> int:
         self._ids += 1
         return self._ids
@@ -217,6 +235,9 @@ class Walk:
     def _jump(self, instruction: Instruction) -> int | None:
         """Do an instruction of the jump classes; return where it goes on, None where it does not."""
         opcode, slot = instruction.opcode, self.state.slot
+        if opcode in _USES and not _USES[opcode](instruction):
+            name = {CALL: "CALL", EXIT: "EXIT"}.get(opcode, "JA")
+            raise Complaint(EINVAL, f"BPF_{name} uses reserved fields")
         if opcode == CALL:
             return self._call(instruction)
         if opcode == EXIT:

@@ -45,7 +45,7 @@ def _ethernet(data: bytes) -> str:
     if protocol == 0x0806:
         return tags + _arp(data[place + 2 :])
     if protocol < 0x0600:
-        return f"{tags}802.3, {protocol} bytes"
+        return f"{tags}802.3 of length {protocol}"
     return f"{tags}protocol {protocol:#06x}"
 
 

@@ -47,6 +47,12 @@ class Packet(NamedTuple):
     link_type: int = LinkType.ETHERNET
     original_bytes: int = 0
 
+    def __repr__(self) -> str:
+        """Say what it is rather than show its bytes, which `data.hex()` does."""
+        from ebee.packets.describe import describe
+
+        return f"<Packet {describe(self)}, {len(self.data)} bytes>"
+
     @property
     def wire_bytes(self) -> int:
         """How long it was on the wire."""

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from ebee.abi.bpf import MapType
 from ebee.maps import Map
 from ebee.maps.map import PER_CPU
+from ebee.packets import Packet
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -113,8 +114,25 @@ def _shortened(lines: list[str]) -> list[str]:
     return lines if left <= 0 else [*lines[:_MOST_LINES], f"  ... and {left} more"]
 
 
+def packet_differences(found: Packet, expected: Packet) -> Iterator[str]:
+    """Yield the rows of 16 bytes that differ, as hex, and what differs besides."""
+    longest = max(len(found.data), len(expected.data))
+    for place in range(0, longest, 16):
+        rows = [packet.data[place : place + 16] for packet in (found, expected)]
+        if rows[0] != rows[1]:
+            yield f"  {place:04x}  found     {rows[0].hex(' ') or 'nothing'}"
+            yield f"        expected  {rows[1].hex(' ') or 'nothing'}"
+    if len(found.data) != len(expected.data):
+        yield f"  found {len(found.data)} bytes, expected {len(expected.data)}"
+    for name in ("timestamp_ns", "link_type", "original_bytes"):
+        if getattr(found, name) != getattr(expected, name):
+            yield f"  .{name} found {getattr(found, name)}, expected {getattr(expected, name)}"
+
+
 def explain_comparison(left: object, right: object) -> list[str] | None:
-    """Return why `left == right` does not hold, where one of them is a map; None otherwise."""
+    """Return why `left == right` does not hold, for maps and for packets; None for anything else."""
+    if isinstance(left, Packet) and isinstance(right, Packet):
+        return [f"{left!r} is another than {right!r}", *_shortened(list(packet_differences(left, right)))]
     if isinstance(right, Map) and not isinstance(left, Map):
         left, right = right, left
     if not isinstance(left, Map) or not isinstance(right, Mapping):

@@ -177,8 +177,8 @@ def _written(path: Path, coverage: Coverage) -> str:
 
 
 def pytest_assertrepr_compare(op: str, left: object, right: object) -> list[str] | None:
-    """Say which entries differ, where a map is compared with a dict."""
-    if op != "==" or "ebee.maps.map" not in sys.modules:
+    """Say which entries differ where a map is compared with a dict, and which bytes of packets do."""
+    if op != "==" or "ebee.testing.objects" not in sys.modules:
         return None
     from ebee.testing.compare import explain_comparison
 

@@ -26,7 +26,7 @@ def ether(protocol: int, payload: bytes) -> Packet:
         ),
         (ether(0x0806, b"\0\7"), "ARP"),
         (ether(0x88B5, bytes(46)), "protocol 0x88b5"),
-        (ether(0x0020, bytes(46)), "802.3, 32 bytes"),
+        (ether(0x0020, bytes(46)), "802.3 of length 32"),
         (
             ether(0x8100, b"\0\x2a\x88\xa8\0\7\x08\0" + h.ipv4(HOST, SERVER, 47, b"")),
             "VLAN 42 VLAN 7 IPv4 protocol 47 192.0.2.1 > 198.51.100.9",

@@ -9,6 +9,7 @@ import pytest
 from ebee.abi.bpf import MapType
 from ebee.btf.values import StructValue
 from ebee.maps import Map
+from ebee.packets import Packet
 from ebee.spec import MapSpec
 from ebee.testing import as_dict, assert_map
 from ebee.testing.compare import explain_comparison
@@ -105,4 +106,18 @@ def test_a_comparison_of_others_is_left_alone() -> None:
     assert explain_comparison({17: 2}, HASH) == [
         "map counts: 1 entry differs",
         "  [6]: found 0, expected no such key",
+    ]
+
+
+def test_packets_differ_by_rows_of_bytes() -> None:
+    """As hex, where they differ alone; and what differs besides."""
+    found, expected = Packet(bytes(40), 7), Packet(bytes(18) + b"\1" + bytes(13) + b"\2\3", 8)
+    assert explain_comparison(found, expected) == [
+        "<Packet 802.3 of length 0, 40 bytes> is another than <Packet 802.3 of length 0, 34 bytes>",
+        "  0010  found     00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00",
+        "        expected  00 00 01 00 00 00 00 00 00 00 00 00 00 00 00 00",
+        "  0020  found     00 00 00 00 00 00 00 00",
+        "        expected  02 03",
+        "  found 40 bytes, expected 34",
+        "  .timestamp_ns found 7, expected 8",
     ]

@@ -97,8 +97,8 @@ def test_names_that_cannot_be_say_why(
             "pin at /no such folder/m: the folder is not there (ENOENT)"
         )
         assert _refusal(lambda: kernel.pin(98765, f"{bpffs}/x"))[0] == (
-            f"pin at {bpffs}/x: the name holds a dot, or the file descriptor is of nothing that can be pinned "
-            "(EINVAL)"
+            f"pin at {bpffs}/x: the name holds a dot, "
+            "or the file descriptor is of nothing that can be pinned (EINVAL)"
         )
 
 

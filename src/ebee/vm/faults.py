@@ -31,8 +31,8 @@ class AccessFault(Fault):
         address, size_bytes: where and how much.
     """
 
-    def __init__(self, message: str, address: int, size_bytes: int) -> None:
-        super().__init__(message)
+    def __init__(self, message: str, address: int, size_bytes: int, hint: str | None = None) -> None:
+        super().__init__(message, hint)
         self.address = address
         self.size_bytes = size_bytes
 

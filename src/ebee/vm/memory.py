@@ -326,7 +326,8 @@ class Memory:
         return f"{tried}: it may not be {passive}"
 
     def _refused(self, address: int, size_bytes: int, *, writing: bool = False) -> AccessFault:
-        return AccessFault(self.complaint(address, size_bytes, writing=writing), address, size_bytes)
+        complaint = self.complaint(address, size_bytes, writing=writing)
+        return AccessFault(complaint, address, size_bytes, _advice(self.find(address), address))
 
     def _take(self) -> int:
         if self._next < KERNEL_REGIONS:
@@ -407,8 +408,30 @@ def _parts(address: int) -> tuple[int, int, int]:
     return number, element, offset
 
 
+def _advice(region: Region | None, address: int) -> str | None:
+    """Return what is to be done so that an address is not reached any more."""
+    if region is not None:
+        return _ADVICE.get(region.number)
+    if address < _NULL_PAGE_BYTES:
+        return "compare what may be null with NULL before it is used"
+    if is_kernel_address(address):
+        return "bpf_probe_read_kernel() reads the kernel's memory; nothing writes there"
+    if address >> REGION_SHIFT == NOTHING:
+        return "bpf_probe_read_user() reads memory of user space, bpf_probe_write_user() writes it"
+    return "a pointer is good until what it points at was submitted, discarded or released"
+
+
+_ADVICE = {
+    PACKET: "compare the end of what is reached with data_end before",
+    STACK: "a function has 512 bytes of stack, below r10",
+    MAPS: "helpers such as bpf_map_lookup_elem() reach into a map",
+}
+_NULL_PAGE_BYTES: Final = 4096
+"""Below this address a pointer is null with an offset."""
+
+
 def _outside(address: int) -> str:
-    if address < 4096:
+    if address < _NULL_PAGE_BYTES:
         return f"null + {address}" if address else "null"
     if is_kernel_address(address):
         return f"kernel address {address:#x}"

@@ -234,6 +234,7 @@ def test_a_program_that_is_stopped_is_shown_with_its_line(
         "error: run over: line 6: read of 1 byte at the packet + 100: 72 bytes may be reached, from 0",
         "    6 |     return ((char *)(long)ctx->data)[100] ? XDP_DROP : XDP_PASS;",
         "      |            ^",
+        "hint: compare the end of what is reached with data_end before",
     ]
 
 

@@ -200,6 +200,34 @@ def test_an_address_is_described_in_words(address: int, words: str) -> None:
     assert Machine().memory.describe(address) == words
 
 
+@pytest.mark.parametrize(
+    ("address", "hint"),
+    [
+        (8, "compare what may be null with NULL before it is used"),
+        (
+            0x7FFF_1234_5678,
+            "bpf_probe_read_user() reads memory of user space, bpf_probe_write_user() writes it",
+        ),
+        (0xFFFF_8881_0000_0000, "bpf_probe_read_kernel() reads the kernel's memory; nothing writes there"),
+        (
+            0x0ABC_0000_0000_0000,
+            "a pointer is good until what it points at was submitted, discarded or released",
+        ),
+        (address_of(STACK, 0, 512), "a function has 512 bytes of stack, below r10"),
+        (address_of(PACKET, 0, 60), "compare the end of what is reached with data_end before"),
+        (address_of(MAPS, 3), "helpers such as bpf_map_lookup_elem() reach into a map"),
+        (address_of(CODE, 3), None),
+    ],
+)
+def test_a_fault_says_what_to_do(address: int, hint: str | None) -> None:
+    memory = Machine().memory
+    memory.add("the packet", 60, number=PACKET)
+
+    with pytest.raises(AccessFault) as fault:
+        memory.load(address, 1)
+    assert fault.value.hint == hint
+
+
 def test_maps_and_functions_are_pointed_at_and_never_read() -> None:
     memory = Machine().memory
 

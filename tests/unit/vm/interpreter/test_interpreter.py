@@ -73,7 +73,8 @@ def test_an_error_without_line_info_names_the_instruction() -> None:
 
     assert failure.value.diagnostic is None
     assert failure.value.details() == (
-        "run test: instruction 1: read of 1 byte at null: no memory of this program is there"
+        "run test: instruction 1: read of 1 byte at null: no memory of this program is there\n"
+        "hint: compare what may be null with NULL before it is used"
     )
 
 

@@ -35,7 +35,7 @@ SOCKET_STRUCTS: dict[str, tuple[Layout, tuple[str, ...]]] = {
     "sk_lookup": (SK_LOOKUP, ()),
     "device": (CGROUP_DEV_CTX, ()),
 }
-"""By the program's family: the struct that the context is, and the fields that programs may write."""
+"""By the kind of program: the struct that the context is, and the fields that programs may write."""
 
 
 class Call:
@@ -178,20 +178,20 @@ def perf_event_context(
     return Context(region, None, Call(cookie=cookie))
 
 
-def socket_context(memory: Memory, family: str, **facts: Value) -> Context:
+def socket_context(memory: Memory, kind: str, /, **facts: Value) -> Context:
     """Make the context of a program at sockets or cgroups that is one struct and, at most, a socket.
 
     Args:
-        family: a key of SOCKET_STRUCTS.
+        kind: a key of SOCKET_STRUCTS.
         facts: fields of the struct, by name; addresses and ports in network byte order, as it says.
 
     Raises:
         Refusal: EINVAL, the struct has no such field, or a value does not fit it.
     """
-    layout, writable = SOCKET_STRUCTS[family]
+    layout, writable = SOCKET_STRUCTS[kind]
     region = struct_region(memory, layout, facts, context=True)
     allow_writes(region, layout, writable)
-    if "sk" not in layout.fields or family == "sk_lookup":
+    if "sk" not in layout.fields or kind == "sk_lookup":
         return Context(region)
     shared = {name: value for name in ("family", "protocol", "type") if (value := facts.get(name))}
     sock = struct_region(memory, SOCK, shared, context=False)

@@ -37,12 +37,11 @@ class RecordedClock(random.Random):
         machine.print_line = self._print_line
 
     def set(self, event: Event) -> None:
-        """Take the results of another event."""
+        """Take the results of another event, once it is rewound."""
         self._event = event
-        self.rewind()
 
     def rewind(self) -> None:
-        """Begin with the event's results once more."""
+        """Begin with the event's results, for one more program."""
         assert self._event is not None
         self._now_ns = self._event.time_ns
         results = [piece for piece in self._event.pieces if piece.kind is PieceKind.RESULT]

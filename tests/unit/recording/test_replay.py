@@ -311,3 +311,20 @@ def test_structs_of_an_unknown_kernel_are_told() -> None:
         "x.ebee does not hold the types of the kernel that recorded it (6.18.0), "
         "so structs are laid out as on this machine"
     )
+
+
+KCONFIG = """
+extern int CONFIG_HZ __kconfig;
+extern int CONFIG_NONE __kconfig __weak;
+SEC("tracepoint/syscalls/sys_enter_openat") int opens(void *ctx)
+{ bpf_printk("%d %d", CONFIG_HZ, CONFIG_NONE); return 0; }
+"""
+
+
+def test_the_configuration_is_that_of_the_kernel_that_recorded() -> None:
+    """Whatever this one has; the object itself is not changed."""
+    known = {"CONFIG_HZ": struct.pack("=i", 17), "CONFIG_NONE": struct.pack("=i", 3)}
+    assert printed(KCONFIG, EVENT, kconfig=known) == ["17 3"]
+    spec = spec_of(KCONFIG)
+    steps(spec, recording(EVENT, kconfig=known))
+    assert spec.variables["CONFIG_HZ"].from_kernel

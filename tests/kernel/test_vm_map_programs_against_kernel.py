@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
 
 from ebee.kernel.live import LiveKernel
 from ebee.kernel.protocol import Kernel, RunRequest
@@ -16,6 +17,7 @@ from ebee.loader import LoadedObject
 from ebee.sessions.c import load
 from tests.kernel.door import needs_root
 from tests.kernel.test_vm_maps_against_kernel import PAGE, on_cpu_0
+from tests.property.vm.test_vm_map_engines import ENTRIES, SHAPES, STEPS, Step, driven, spec
 from tests.support.objects import spec_of
 
 pytestmark = needs_root
@@ -271,3 +273,21 @@ def test_interfaces_are_found_by_programs(both: Both) -> None:
     for obj in both.each():
         obj.kernel.map_update(obj.maps["devices"].fd, bytes([1, 0, 0, 0]), bytes([1, 0, 0, 0]) + bytes(4))
     both.run("device")
+
+
+@pytest.mark.parametrize(("kind", "key_bytes"), SHAPES)
+def test_programs_and_user_space_by_turns(kind: str, key_bytes: int) -> None:
+    # The kernel's LRU maps evict before they are full.
+    entries = 256 if "LRU" in kind else ENTRIES
+
+    @settings(max_examples=15, deadline=None)
+    @given(STEPS)
+    def check(steps: list[Step]) -> None:
+        cpus = LiveKernel().cpu_count()
+        machines = [SimulatedKernel(engine=engine, cpus=cpus) for engine in _ENGINES]
+        with on_cpu_0(), driven(spec(kind, key_bytes, entries), LiveKernel(), *machines) as all_of_them:
+            for number, step in enumerate(steps):
+                live, *others = (each.do(step) for each in all_of_them)
+                assert (number, step, others) == (number, step, [live, live])
+
+    check()

@@ -64,7 +64,7 @@ def stopped(fault: Fault, code: Code, slot: int) -> MachineError:
     from ebee.source import Diagnostic, Span
 
     place = code.place_of(slot)
-    where = f"instruction {slot}" if place is None else f"line {place.line}"
+    where = _where(code, slot)
     diagnostic = None
     if place is not None:
         span = Span(place.file, place.line, place.column)
@@ -76,3 +76,12 @@ def stopped(fault: Fault, code: Code, slot: int) -> MachineError:
         diagnostic=diagnostic,
         hint=fault.hint,
     )
+
+
+def _where(code: Code, slot: int) -> str:
+    """Return the line that a slot comes from, with its file where that is not the program's own."""
+    place = code.place_of(slot)
+    if place is None:
+        return f"instruction {slot}"
+    own = place.file == code.places[0][1].file
+    return f"line {place.line}" if own else f"{place.file}:{place.line}"

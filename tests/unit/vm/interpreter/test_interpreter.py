@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ebee.errors import MachineError
+from ebee.vm.code import Place
 from ebee.vm.interpreter import Interpreter, Visited
 from ebee.vm.interpreter import engine as engine_module
 from ebee.vm.machine import DEFAULT_BUDGET, Machine
@@ -64,6 +65,22 @@ def test_an_error_carries_program_slot_line_and_caret() -> None:
         "error: test.c:2:3: read of 4 bytes at the context + 14: 14 bytes may be reached, from 0\n"
         "    2 |   r0 = *(u32 *)(r1 +14)\n"
         "      |   ^"
+    )
+
+
+def test_a_line_of_an_included_file_is_named_with_its_file() -> None:
+    program = code("r2 = 0\nr0 = *(u32 *)(r2 +0)\nexit", lines=True)
+    program.places = (program.places[0], (1, Place("headers/parse.h", 30, 0, "")))
+
+    with pytest.raises(MachineError) as failure:
+        result(program)
+
+    assert failure.value.details() == (
+        "error: headers/parse.h:30: read of 4 bytes at null: no memory of this program is there\n"
+        "hint: compare what may be null with NULL before it is used"
+    )
+    assert str(failure.value) == (
+        "run test: headers/parse.h:30: read of 4 bytes at null: no memory of this program is there"
     )
 
 

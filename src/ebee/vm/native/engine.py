@@ -135,7 +135,7 @@ class Native:
             memory.changed(context.packet.region)
         run = self._new_run(code, context, budget, cpu)
         value = self._start(run, 0, (context.region.address(),), budget, repeat)
-        return Outcome(value, budget - self._words[layout.LEFT], self._redirected(run))
+        return Outcome(value, min(budget, _MOST_BUDGET) - self._left, self._redirected(run))
 
     def _redirected(self, run: Run) -> object:
         """Return where the last round points; it has not set it where another one did."""
@@ -247,15 +247,24 @@ class Native:
 
     def _stand(self, program: _Program) -> None:
         words = self._words
-        left = words[layout.LEFT]
-        self._processor.stand(self._current_run(), program.steps, words[layout.DEPTH], self._budget, left)
+        run, depth = self._current_run(), words[layout.DEPTH]
+        self._processor.stand(run, program.steps, depth, self._budget, self._left)
+
+    @property
+    def _left(self) -> int:
+        """How many instructions the run may still take."""
+        return self._words[layout.LEFT] + self._words[layout.MORE]
+
+    @_left.setter
+    def _left(self, left: int) -> None:
+        self._words[layout.LEFT], self._words[layout.MORE] = 0, left
 
     def _finish(self, slot: int) -> int:
         """Run a function to its end here, where the budget is looked at with every instruction."""
         words, processor = self._words, self._processor
         registers = words[layout.REGISTERS : layout.REGISTERS + _REGISTERS].tolist()
         result = processor.finish(slot, registers, words[layout.LOOPS], words[layout.TAIL_CALLS])
-        words[layout.LEFT], words[layout.TAIL_CALLS] = processor.left, processor.tail_calls
+        self._left, words[layout.TAIL_CALLS] = processor.left, processor.tail_calls
         return result
 
     def _with_lock(self, run: Run, action: Callable[[], int]) -> int:
@@ -287,7 +296,7 @@ class Native:
         saved = words[layout.PROGRAM], words[layout.SLOT], words[layout.DEPTH]
         words[layout.ENTRY], words[layout.ENTERING] = program.entry, program.number
         words[layout.FUNCTION], words[layout.DEPTH] = address, processor.frame
-        words[layout.LEFT], words[layout.TAIL_CALLS] = processor.left, processor.tail_calls
+        self._left, words[layout.TAIL_CALLS] = processor.left, processor.tail_calls
         self._set_arguments(arguments)
         value = self._converse(self._runner, Order.CALL)
         words[layout.PROGRAM], words[layout.SLOT], words[layout.DEPTH] = saved

@@ -167,7 +167,8 @@ class _Function:
         yield f"b{leader}:"
         if leader in self._checks:
             kept = ", ".join(f"r{n}" if n in self._live[leader] else "0" for n in range(10))
-            yield f"\tif (unlikely(left < {self._checks[leader]}))"
+            needed = self._checks[leader]
+            yield f"\tif (unlikely(left < {needed}) && (left = more(s, left)) < {needed})"
             yield f"\t\treturn finish(s, {leader}, left, loops, {kept});"
         yield f"\tleft -= {len(block.slots)};"
         for slot in block.slots:

@@ -164,6 +164,12 @@ INLINE void store_many(struct state *s, const struct guess *g, u64 number, u64 s
 		store_special(s, slot, address, bytes, value);
 }
 
+/* What may still be taken, when some of the budget was held back. */
+FAR s64 more(struct state *s, s64 left)
+{
+	return s->more ? s->refill(s, left) : left;
+}
+
 /* The budget may not reach to where it is looked at next: the rest of the function is run by the interpreter. */
 static __attribute__((noinline, unused)) u64 finish(struct state *s, u64 slot, u64 left, u64 loops,
 	u64 r0, u64 r1, u64 r2, u64 r3, u64 r4, u64 r5, u64 r6, u64 r7, u64 r8, u64 r9)

@@ -89,6 +89,7 @@ enum {
 	ABORT,         /* the program is stopped */
 };
 
+#define SLICE (1l << 30)
 #define MOST_FRAMES 8
 #define MOST_TAIL_CALLS 33
 #define MOST_LOOPS (8ul << 20)
@@ -114,7 +115,8 @@ struct state {
 	u64 budget;
 	u64 cpu;
 	/* where it stands */
-	u64 left;              /* instructions that this run may still take */
+	u64 left;              /* instructions that this run may still take, before it asks for more */
+	u64 more;              /* so many more it gets then */
 	u64 depth;             /* of frames */
 	u64 tail_calls;
 	u64 round;             /* of a run that is repeated */
@@ -124,8 +126,10 @@ struct state {
 	u64 lock;              /* the spin lock that the program holds, or 0 */
 	u64 arena_bytes;
 	u64 stack;             /* of the process that runs */
+	u64 parent;            /* who started it */
 	/* what programs call: slot, and what of registers the instruction there reads */
 	void (*stop)(struct state *, u64 kind, u64 slot, u64 a, u64 b) __attribute__((noreturn));
+	s64 (*refill)(struct state *, s64 left);
 	u64 (*finish)(struct state *, u64 slot);
 	u64 (*load)(struct state *, u64 slot, u64 address, u64 size);
 	void (*store)(struct state *, u64 slot, u64 address, u64 size, u64 value);

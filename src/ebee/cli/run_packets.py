@@ -134,8 +134,9 @@ def _packets(call: Call, reader: PacketReader | None) -> Iterable[Packet]:
 
 def _say_what_runs(call: Call, names: Sequence[str], kernel: Kernel) -> None:
     """Tell on standard error which programs run where, on what."""
-    engine = getattr(kernel, "engine", "")
-    where = f"the userspace machine ({engine})" if kernel.label == "vm" else "this kernel"
+    engine = call.text("engine")
+    machine = "the userspace machine" if engine is None else f"the userspace machine ({engine})"
+    where = machine if kernel.label == "vm" else "this kernel"
     path = call.text("pcap")
     made = count(call) or MADE
     packets = f"{made} made packet{'s' * (made != 1)}; --pcap FILE takes others"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
 from ebee.record import NamedTuple
@@ -40,10 +40,14 @@ class FileCoverage(NamedTuple):
 
 
 class Coverage:
-    """Lines of all objects of a test run, whichever test reached them."""
+    """Lines of all objects of a test run, whichever test reached them.
+
+    Attributes:
+        lines: by file and number, whether the line was reached.
+    """
 
     def __init__(self) -> None:
-        self._lines: dict[str, dict[int, bool]] = {}
+        self.lines: dict[str, dict[int, bool]] = {}
 
     @contextmanager
     def watch(self, kernel: Kernel) -> Iterator[None]:
@@ -72,15 +76,22 @@ class Coverage:
         for (first, place), end in zip(code.places, ends, strict=True):
             if not place.line or not _is_of_the_users(place.file):
                 continue
-            lines = self._lines.setdefault(place.file, {})
+            lines = self.lines.setdefault(place.file, {})
             reached = any(slot in visited for slot in range(first, end))
             lines[place.line] = lines.get(place.line, False) or reached
+
+    def merge(self, lines: Mapping[str, Mapping[int, bool]]) -> None:
+        """Add what another process counted."""
+        for file, numbers in lines.items():
+            own = self.lines.setdefault(file, {})
+            for number, reached in numbers.items():
+                own[number] = own.get(number, False) or reached
 
     def files(self) -> list[FileCoverage]:
         """Return what was reached, file by file in the order of their names as they are shown."""
         return [
             FileCoverage(file, tuple(sorted(lines)), tuple(sorted(n for n, hit in lines.items() if hit)))
-            for file, lines in sorted(self._lines.items(), key=lambda item: _shown(item[0]))
+            for file, lines in sorted(self.lines.items(), key=lambda item: _shown(item[0]))
         ]
 
     def lcov(self) -> str:

@@ -155,6 +155,25 @@ def _coverage(config: pytest.Config) -> Coverage | None:
     return config.stash.setdefault(_COVERAGE, Coverage())
 
 
+_OUTPUT = "ebee_coverage"
+"""What a worker of pytest-xdist sends home under this name: lines by file, and whether they were reached."""
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Send the coverage of a worker of pytest-xdist home."""
+    output, coverage = getattr(session.config, "workeroutput", None), _coverage(session.config)
+    if output is not None and coverage is not None:
+        output[_OUTPUT] = coverage.lines
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Take in the coverage of a worker of pytest-xdist."""
+    lines, coverage = getattr(node, "workeroutput", {}).get(_OUTPUT), _coverage(node.config)
+    if lines and coverage is not None:
+        coverage.merge(lines)
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """Show the lines of C that were reached, where somebody asked for it."""
     coverage, path = _coverage(config), config.getoption("--ebee-coverage-lcov")

@@ -87,3 +87,15 @@ def test_other_tools_read_a_tracefile() -> None:
         "LH:1",
         "end_of_record",
     ]
+
+
+def test_what_other_processes_counted_adds_up() -> None:
+    """As workers of pytest-xdist send it."""
+    coverage, other = Coverage(), Coverage()
+    coverage.add(code((0, "a.c", 1), (5, "a.c", 2)), {0})
+    other.add(code((0, "a.c", 2), (5, "b.c", 3)), {0})
+    coverage.merge(other.lines)
+    assert [(each.file, each.reached, each.missing) for each in coverage.files()] == [
+        ("a.c", (1, 2), ()),
+        ("b.c", (), (3,)),
+    ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from contextlib import ExitStack
+from functools import cache
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from ebee.kernel.protocol import Kernel, RunRequest
 from ebee.kernel.simulated import SimulatedKernel
 from ebee.loader import LoadedObject
 from ebee.sessions.c import load
+from ebee.spec import ObjectSpec
 from tests.kernel.door import needs_root
 from tests.kernel.test_vm_maps_against_kernel import PAGE, on_cpu_0
 from tests.property.vm.test_vm_map_engines import ENTRIES, SHAPES, STEPS, Step, driven, spec
@@ -166,11 +168,11 @@ _ENGINES = ["interpreter", "native"]
 class Both:
     """The object on the running kernel and on the machine; `run` runs a program on both and compares."""
 
-    def __init__(self, live: LoadedObject, vm: LoadedObject) -> None:
-        self.live, self.vm = live, vm
+    def __init__(self, *objects: LoadedObject) -> None:
+        self.objects = list(objects)
 
-    def each(self) -> tuple[LoadedObject, LoadedObject]:
-        return self.live, self.vm
+    def each(self) -> list[LoadedObject]:
+        return self.objects
 
     def run(self, name: str, **variables: int) -> list[int]:
         """Return what a program left in `answers`, `calls` and `sum`, the same on both."""
@@ -203,10 +205,17 @@ def both(request: pytest.FixtureRequest) -> Iterator[Both]:
         LiveKernel(),
         SimulatedKernel(engine=request.param, cpus=LiveKernel().cpu_count()),
     ]
-    spec = spec_of(_TEXT)
     with ExitStack() as undo:
         undo.enter_context(on_cpu_0())
-        yield Both(*(undo.enter_context(load(spec, kernel=kernel)) for kernel in kernels))
+        made = Both(*(undo.enter_context(load(_spec(), kernel=kernel)) for kernel in kernels))
+        yield made
+    # The machine's memory and process go with the last who knows it.
+    made.objects.clear()
+
+
+@cache
+def _spec() -> ObjectSpec:
+    return spec_of(_TEXT)
 
 
 def test_every_element_is_shown_to_a_function(both: Both) -> None:

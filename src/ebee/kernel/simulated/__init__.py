@@ -32,6 +32,7 @@ from ebee.kernel.simulated.state import State
 from ebee.kernel.simulated.symbols import Symbols
 from ebee.kernel.simulated.tracing import Emitted, Tracing
 from ebee.vm.faults import Refusal
+from ebee.vm.machine import DEFAULT_BUDGET
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ class SimulatedKernel(Programs, Maps, Objects, Attaching, Network, Tracing, Fact
             is a compiler for it.
         cpus: how many CPUs per-CPU maps have values for.
         devices: names of interfaces besides `lo`; `add_device` makes more.
+        budget: how many instructions a run may take before it counts as endless.
         types: the kernel's own BTF, which CO-RE and BTF tracepoints look into; by default the running
             kernel's, where it can be read.
 
@@ -64,10 +66,12 @@ class SimulatedKernel(Programs, Maps, Objects, Attaching, Network, Tracing, Fact
         engine: str = "auto",
         cpus: int = 2,
         devices: Iterable[str] = ("eth0",),
+        budget: int = DEFAULT_BUDGET,
         types: Btf | Callable[[], Btf | None] | None = None,
     ) -> None:
         machine, runner = make_engine(engine, cpus)
         self.state = State(machine, runner, _types(types))
+        self.state.budget = budget
         self.state.devices = Devices(devices)
         self.state.hooks = Hooks()
         self.state.symbols = Symbols()

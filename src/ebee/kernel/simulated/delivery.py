@@ -22,6 +22,9 @@ from ebee.vm.contexts import skb_context, xdp_context
 from ebee.vm.faults import Refusal
 from ebee.vm.helpers.network import Redirect
 
+_HEADER_BYTES = 14
+"""Of Ethernet."""
+
 
 class Step(NamedTuple):
     """One program that a packet came by.
@@ -77,7 +80,7 @@ def receive(state: State, device: Device, packet: bytes, cpu: int) -> Delivery:
         MachineError: a program did what it must not.
         Refusal: EINVAL, the packet is shorter than an Ethernet header.
     """
-    delivery = Delivery("pass", packet)
+    delivery = _arrived(packet)
     for mode in ("driver", "generic"):
         if mode in device.xdp and delivery.verdict == "pass":
             _xdp(state, device, device.xdp[mode], delivery, cpu)
@@ -97,7 +100,7 @@ def send(state: State, device: Device, packet: bytes, cpu: int) -> Delivery:
     Raises:
         MachineError, Refusal: as `receive`.
     """
-    delivery = Delivery("pass", packet)
+    delivery = _arrived(packet)
     _cgroups(state, device, AttachType.CGROUP_INET_EGRESS, delivery, cpu)
     if delivery.verdict == "pass":
         _tc(state, device, AttachType.TCX_EGRESS, delivery, cpu)
@@ -106,6 +109,12 @@ def send(state: State, device: Device, packet: bytes, cpu: int) -> Delivery:
             _hear(state, device, socket, delivery, cpu)
         delivery.sent.append(Sent(device.name, device.ifindex, delivery.packet))
     return delivery
+
+
+def _arrived(packet: bytes) -> Delivery:
+    if len(packet) < _HEADER_BYTES:
+        raise Refusal(errno.EINVAL, f"a packet of {len(packet)} bytes, expected {_HEADER_BYTES} or more")
+    return Delivery("pass", bytes(packet))
 
 
 def _xdp(state: State, device: Device, seat: Seat, delivery: Delivery, cpu: int) -> None:
@@ -241,9 +250,3 @@ def _sent(state: State, ifindex: int, packet: bytes) -> Sent:
 def _note(delivery: Delivery, seat: Seat, ran: Ran) -> None:
     code = seat.program.code
     delivery.steps.append(Step(code.name, code.type, code.expected_attach_type, ran.return_value))
-
-
-def check_packet(packet: bytes) -> None:
-    """Refuse what has no Ethernet header."""
-    if len(packet) < 14:
-        raise Refusal(errno.EINVAL, f"a packet of {len(packet)} bytes, expected 14 or more")

@@ -41,7 +41,7 @@ def run(state: State, program: ProgramThing, context: Context, *, cpu: int = 0, 
         state.trace.cpu = cpu
         began_ns = time.perf_counter_ns()
         try:
-            outcome = state.engine.run(program.code, context, cpu=cpu, repeat=repeat)
+            outcome = state.engine.run(program.code, context, budget=state.budget, cpu=cpu, repeat=repeat)
         finally:
             taken_ns = time.perf_counter_ns() - began_ns
             program.run_count += repeat

@@ -8,7 +8,7 @@ from threading import RLock
 
 from ebee.kernel.protocol import ObjectKind
 from ebee.vm.faults import Refusal
-from ebee.vm.machine import Engine, Machine
+from ebee.vm.machine import DEFAULT_BUDGET, Engine, Machine
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -80,6 +80,7 @@ class State:
 
     Attributes:
         machine, engine: programs run there, one at a time: `running` is held meanwhile.
+        budget: how many instructions a run may take.
         types: gives the kernel's own BTF.
         most_packet_bytes: how long packets of test runs may be, where that is to be more than the running
             kernel takes, which is less than a page.
@@ -97,6 +98,7 @@ class State:
         self.machine = machine
         self.engine = engine
         self.types = types
+        self.budget = DEFAULT_BUDGET
         self.running = RLock()
         self.most_packet_bytes = 0
         self.events = 0

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterable, Iterator
 
 from ebee.errors import FormatError, SpecError
-from ebee.packets import hexlines, pcap, pcapng
+from ebee.packets import pcap, pcapng
 from ebee.packets.format import ENDINGS, FileFormat
 from ebee.packets.packet import Packet
 from ebee.packets.stream import Stream
@@ -143,7 +143,11 @@ def _recognise(stream: Stream) -> FileFormat:
 def _records(stream: Stream, kind: FileFormat) -> Iterator[Packet]:
     if kind.name == "pcap":
         return pcap.read_records(stream, kind)
-    return pcapng.read_records(stream) if kind.name == "pcapng" else hexlines.read_records(stream)
+    if kind.name == "pcapng":
+        return pcapng.read_records(stream)
+    from ebee.packets import hexlines  # with its patterns, which take as long as reading a small capture
+
+    return hexlines.read_records(stream)
 
 
 class PacketWriter:
@@ -167,7 +171,9 @@ class PacketWriter:
         elif kind.name == "pcapng":
             self._inner = pcapng.PcapngWriter(file, name, kind)
         else:
-            self._inner = hexlines.HexWriter(file)
+            from ebee.packets.hexlines import HexWriter
+
+            self._inner = HexWriter(file)
 
     def write(self, packet: Packet) -> None:
         """Add a packet.

@@ -122,8 +122,16 @@ def test_a_listing_knows_nothing_of_objects_and_loading() -> None:
     [
         ("prog load no.o /sys/fs/bpf/x", {"difflib"}),
         ("compile no.c", {"difflib"}),
+        ("run no.o", {"difflib"}),
+        ("run no.o --vm", {"difflib"}),
     ],
 )
 def test_loading_and_compiling_import_what_they_need_only(line: str, allowed: set[str]) -> None:
     """No numpy, no network, no terminal tables."""
     assert HEAVY & imported(*line.split()) <= allowed
+
+
+def test_attaching_knows_nothing_of_packets_and_the_machine() -> None:
+    """Whoever has rights does not pay for what runs without them."""
+    rooms = {name.split(".")[1] for name in imported("run", "no.o") if name.startswith("ebee.")}
+    assert not {"vm", "checker", "packets", "clang", "testing"} & rooms

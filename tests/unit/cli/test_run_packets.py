@@ -87,7 +87,7 @@ seen = 6
 """.splitlines()
 
 
-@pytest.mark.parametrize("engine", ["interpreter"])
+@pytest.mark.parametrize("engine", ["interpreter", "native"])
 def test_each_packet_has_a_line_and_all_a_table(ebee: Ebee, engine: str) -> None:
     """Verdict, what the packet is, what became of it, what was printed; then counts and variables."""
     said = ebee(f"run firewall.bpf.c --engine {engine} --pcap in.pcap")

@@ -174,8 +174,7 @@ class Processor:
             raise Fault(f"call of bpf_tail_call: r2 is {what}, expected a map of programs")
         if index >= programs.setup.max_entries:
             return None
-        number = programs.read(index.to_bytes(4, "little"))
-        return None if number is None else self.machine.programs.get(int.from_bytes(number, "little"))
+        return self.machine.programs.get(programs.find(index.to_bytes(4, "little")))
 
     # -- memory ----------------------------------------------------------------------------------
     def load(self, address: int, size_bytes: int) -> int:

@@ -15,7 +15,7 @@ from ebee.vm.code import Code
 from ebee.vm.helpers import registry
 from ebee.vm.interpreter import Interpreter
 from ebee.vm.machine import Machine, Outcome, Run
-from ebee.vm.maps.base import MapSetup, VmMap
+from ebee.vm.maps import MapSetup, make_map
 from tests.support.vm import code, context, result, run
 
 U64 = (1 << 64) - 1
@@ -320,27 +320,16 @@ def test_a_missing_kernel_function_names_itself() -> None:
 
 
 # -- tail calls ----------------------------------------------------------------------------------
-class ProgramArray(VmMap):
-    """A map of programs' ids, as a prog array shows them to user space."""
-
-    def __init__(self, machine: Machine, ids: dict[int, int]) -> None:
-        setup = MapSetup(MapType.PROG_ARRAY, "next", 4, 4, 4)
-        super().__init__(setup, machine.memory, cpus=1, index=0)
-        self.ids = ids
-        machine.maps[0] = self
-
-    def read(self, key: bytes, flags: int = 0) -> bytes | None:
-        number = self.ids.get(int.from_bytes(key, "little"))
-        return None if number is None else number.to_bytes(4, "little")
-
-
 def _tail_call(index: int) -> str:
     return f"r2 = map[idx:0]\nr3 = {index} ll\ncall bpf_tail_call\n"
 
 
 def _chain(machine: Machine, programs: dict[int, Code], first: Code) -> Outcome:
-    ProgramArray(machine, {index: 100 + index for index in programs})
-    machine.programs = {100 + index: program for index, program in programs.items()}
+    setup = MapSetup(MapType.PROG_ARRAY, "next", 4, 4, 4)
+    array = machine.maps[0] = make_map(setup, machine.memory, cpus=1, index=0)
+    for index, program in programs.items():
+        machine.programs[100 + index] = program
+        array.write(index.to_bytes(4, "little"), (100 + index).to_bytes(4, "little"))
     return run(first, machine=machine, data=b"\x05")
 
 

@@ -6,7 +6,6 @@ administered, and every checksum is right.
 
 from __future__ import annotations
 
-import random
 import struct
 from collections.abc import Callable, Iterator
 
@@ -26,7 +25,9 @@ class _Draw:
     """What a packet's parts are drawn from."""
 
     def __init__(self, seed: int) -> None:
-        self._random = random.Random(seed)
+        from random import Random  # which hashes, and with it OpenSSL, come with
+
+        self._random = Random(seed)
 
     def below(self, end: int) -> int:
         return int(self._random.random() * end)

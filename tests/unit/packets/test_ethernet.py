@@ -21,6 +21,8 @@ SLL2 = bytes.fromhex("86dd 0000 00000003 0001 00 06 020000000001 0000")
         (Packet(IPV4, 1, LinkType.IPV4), b"\x08\0", IPV4),
         (Packet(IPV6, 1, LinkType.IPV6), b"\x86\xdd", IPV6),
         (Packet(SLL + IPV4, 1, LinkType.LINUX_SLL), b"\x08\0", IPV4),
+        (Packet(b"\2\0\0\0" + IPV4, 1, LinkType.NULL), b"\x08\0", IPV4),
+        (Packet(b"\0\0\0\x1e" + IPV6, 1, LinkType.LOOP), b"\x86\xdd", IPV6),
         (Packet(SLL2 + IPV6, 1, LinkType.LINUX_SLL2), b"\x86\xdd", IPV6),
     ],
 )
@@ -50,6 +52,7 @@ def test_frames_stay_as_they_are() -> None:
     [
         Packet(b"", link_type=LinkType.RAW),
         Packet(b"\x99", link_type=LinkType.RAW),
+        Packet(b"\2\0\0\0", link_type=LinkType.NULL),
         Packet(SLL[:9], link_type=LinkType.LINUX_SLL),
         Packet(bytes(60), link_type=LinkType.NFLOG),
         Packet(bytes(60), link_type=4711),

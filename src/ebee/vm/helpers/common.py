@@ -7,8 +7,11 @@ from collections.abc import Callable
 from ebee.vm.contexts.skb import Skb
 from ebee.vm.faults import AccessFault, Fault
 from ebee.vm.machine import Run
-from ebee.vm.maps.base import VmMap
-from ebee.vm.packet import Packet
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ebee.vm.maps.base import VmMap
+    from ebee.vm.packet import Packet
 
 # The kernel's numbers, whatever system this runs on.
 EPERM, ENOENT, E2BIG, EAGAIN, ENOMEM, EACCES, EFAULT, EBUSY, EEXIST = 1, 2, 7, 11, 12, 13, 14, 16, 17

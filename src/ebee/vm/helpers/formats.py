@@ -6,7 +6,6 @@ Documentation/core-api/printk-formats.rst as to what it looks like.
 
 from __future__ import annotations
 
-import ipaddress
 import zlib
 from collections.abc import Callable, Sequence
 
@@ -196,7 +195,7 @@ def _address(run: Run, kind: str, value: int) -> bytes:
     size = 4 if kind.endswith("4") else 16
     data = kernel_bytes(run, value, size) or bytes(size)
     if kind == "pI4":
-        return str(ipaddress.IPv4Address(data)).encode()
+        return ".".join(map(str, data)).encode()
     if kind == "pi4":
         return ".".join(f"{part:03d}" for part in data).encode()
     groups = [data[at : at + 2].hex() for at in range(0, 16, 2)]

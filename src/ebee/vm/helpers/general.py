@@ -10,7 +10,6 @@ from ebee.vm.faults import Fault
 from ebee.vm.helpers.common import E2BIG, EAGAIN, EINVAL, EOPNOTSUPP, map_of, put_number, room, s32, u32
 from ebee.vm.helpers.registry import helper
 from ebee.vm.machine import Run
-from ebee.vm.maps.descriptors import CgroupArray
 
 NS_PER_JIFFY = 4_000_000
 """A kernel with HZ=250."""
@@ -115,6 +114,8 @@ def current_task_under_cgroup(run: Run, r1: int, r2: int, r3: int, r4: int, r5: 
 
 def under_cgroup(run: Run, map_address: int, index: int, name: str) -> int:
     """Return 1 where the task's cgroup is that of a slot, or below; its value is the cgroup's id."""
+    from ebee.vm.maps.descriptors import CgroupArray
+
     found = map_of(run, map_address, name)
     if u32(index) >= found.setup.max_entries:
         return -E2BIG

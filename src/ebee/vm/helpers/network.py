@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Sequence
 
 from ebee.record import NamedTuple, Record
 from ebee.vm.machine import Machine
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ipaddress import IPv4Network, IPv6Network
 
 SLOT = "network"
 LOOPBACK_MTU = 65536
@@ -41,9 +44,11 @@ class Route(NamedTuple):
     mtu: int = 0
 
     @property
-    def network(self) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
+    def network(self) -> IPv4Network | IPv6Network:
         """The target, as a network."""
-        return ipaddress.ip_network(self.target, strict=False)
+        from ipaddress import ip_network
+
+        return ip_network(self.target, strict=False)
 
 
 class Redirect(NamedTuple):
@@ -88,7 +93,9 @@ class Network(Record):
 
     def route_to(self, address: str) -> Route | None:
         """Return the way to an address, by the longest prefix."""
-        target = ipaddress.ip_address(address)
+        from ipaddress import ip_address
+
+        target = ip_address(address)
         ways = [route for route in self.routes if target in route.network]
         return max(ways, key=lambda route: route.network.prefixlen, default=None)
 

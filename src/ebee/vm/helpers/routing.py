@@ -5,8 +5,6 @@ Source: net/core/filter.c, as to flags and errnos.
 
 from __future__ import annotations
 
-import ipaddress
-
 from ebee.abi import bpf
 from ebee.abi.bpf import ProgType, XdpAction
 from ebee.abi.layouts import FIB_LOOKUP, SOCK_TUPLE
@@ -95,6 +93,8 @@ def check_mtu(run: Run, r1: int, r2: int, r3: int, r4: int, r5: int) -> int:
 @helper("fib_lookup")
 def fib_lookup(run: Run, r1: int, r2: int, r3: int, r4: int, r5: int) -> int:
     """Find the way to an address among the machine's routes."""
+    from ipaddress import ip_address
+
     if s32(r3) < FIB_LOOKUP.size_bytes or u32(r4) & ~_FIB_FLAGS:
         return -EINVAL
     place = run.memory.view(r2, FIB_LOOKUP.size_bytes, writing=True)
@@ -103,7 +103,7 @@ def fib_lookup(run: Run, r1: int, r2: int, r3: int, r4: int, r5: int) -> int:
         return -EAFNOSUPPORT
     _, target_at, size = form
     network = network_of(run.machine)
-    route = network.route_to(str(ipaddress.ip_address(bytes(place[target_at : target_at + size]))))
+    route = network.route_to(str(ip_address(bytes(place[target_at : target_at + size]))))
     if route is None:
         return bpf.FIB_LKUP_RET_NOT_FWDED
     mtu = route.mtu or network.mtu_of(route.ifindex) or 0
@@ -116,15 +116,17 @@ def fib_lookup(run: Run, r1: int, r2: int, r3: int, r4: int, r5: int) -> int:
 
 def _answer(place: memoryview, route: Route, form: tuple[int, int, int], flags: int, mtu: int) -> int:
     """Write a way into struct bpf_fib_lookup."""
+    from ipaddress import ip_address
+
     source_at, target_at, size = form
     place[6:8] = (mtu & 0xFFFF).to_bytes(2, "little")
     place[8:12] = route.ifindex.to_bytes(4, "little")
     if route.gateway is not None:
-        place[target_at : target_at + size] = ipaddress.ip_address(route.gateway).packed
+        place[target_at : target_at + size] = ip_address(route.gateway).packed
     if flags & bpf.FIB_LOOKUP_SRC:
         if route.source is None:
             return bpf.FIB_LKUP_RET_NO_SRC_ADDR
-        place[source_at : source_at + size] = ipaddress.ip_address(route.source).packed
+        place[source_at : source_at + size] = ip_address(route.source).packed
     if flags & bpf.FIB_LOOKUP_SKIP_NEIGH:
         return bpf.FIB_LKUP_RET_SUCCESS
     if route.target_mac is None:

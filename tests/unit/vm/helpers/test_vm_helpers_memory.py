@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+
 import pytest
 
+from ebee.abi.helpers import number_of
 from ebee.vm.faults import AccessFault, Fault
+from ebee.vm.helpers import registry
 from ebee.vm.helpers.registry import find_helper
 from tests.unit.vm.helpers.desk import CALLBACK, Desk
 
@@ -193,3 +197,13 @@ def test_a_kernel_function_that_is_missing_names_the_nearest() -> None:
         Desk().kernel_call("bpf_strlenn", 0)
     assert str(caught.value) == "call of bpf_strlenn: the userspace machine has no such kernel function"
     assert caught.value.hint == "did you mean 'bpf_strlen'?"
+
+
+def test_each_helper_is_where_the_table_says() -> None:
+    for module, names in registry._HOMES.items():
+        import_module(f"ebee.vm.helpers.{module}")
+        for name in names.split():
+            number = number_of(name)
+            assert number is not None
+            assert registry._TABLE[number].__module__ == f"ebee.vm.helpers.{module}"
+    assert len(registry.all_helpers()) == sum(len(names.split()) for names in registry._HOMES.values())

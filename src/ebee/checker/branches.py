@@ -10,7 +10,7 @@ from ebee.asm.opcodes import MAY_GOTO, Alu, Class, Jump, Source
 from ebee.checker.arithmetic import compute
 from ebee.checker.comparisons import Pair, ways
 from ebee.checker.complaint import EINVAL, Complaint
-from ebee.checker.scalars import M64, ZERO, Scalar, constant
+from ebee.checker.scalars import M32, M64, ZERO, Scalar, constant
 from ebee.checker.state import State
 from ebee.checker.values import ANYTHING, Pointer, Value
 
@@ -24,6 +24,19 @@ _BEYOND, _AT = -1, -2
 _NEVER_NULL = frozenset(
     {"map_value", "map_key", "map_ptr", "sock", "sock_common", "tcp_sock", "mem", "ringbuf_mem"}
 )
+# Whether a comparison holds of a number and itself.
+_OF_ITSELF = {
+    Jump.JEQ: True,
+    Jump.JGE: True,
+    Jump.JLE: True,
+    Jump.JSGE: True,
+    Jump.JSLE: True,
+    Jump.JNE: False,
+    Jump.JGT: False,
+    Jump.JLT: False,
+    Jump.JSGT: False,
+    Jump.JSLT: False,
+}
 
 
 def branch(walk: Walk, instruction: Instruction) -> int | None:
@@ -52,6 +65,9 @@ def branch(walk: Walk, instruction: Instruction) -> int | None:
         numbers = (dst,)
     wide = opcode & 7 == Class.JMP
     operation = opcode & 0xF0
+    if len(numbers) == 2 and dst == src and operation in _OF_ITSELF:
+        walk.passed(())
+        return there if _OF_ITSELF[operation] else here
     if isinstance(left, Scalar) and isinstance(right, Scalar):
         return _numbers(walk, numbers, left, right, operation, there, wide=wide)
     return _pointers(walk, numbers, left, right, operation, there, wide=wide)
@@ -79,7 +95,7 @@ def _numbers(
     yes, no = ways(operation, left, right, wide=wide)
     if yes is not None and no is not None:
         if left.vague or right.vague:
-            state.certain = state.certain and walk.leaves_loop(state.slot)
+            state.certain = False
         other = state.copy()
         _learn(other, numbers, (left, right), yes)
         _wait(walk, other, there, _shown(other, numbers))
@@ -113,9 +129,13 @@ def _tell_family(state: State, old: Scalar, new: Scalar) -> None:
         if not isinstance(value, Scalar) or value.id != old.id or value is new:
             return value
         step = value.delta - new.delta & M64
-        if not step:
-            return new.linked(old.id, new.delta)
-        return compute(Alu.ADD, new, constant(step), wide=True).linked(old.id, value.delta)
+        wide = not value.narrow and not new.narrow
+        if not wide and value.umax > M32:
+            return value
+        if not step and wide:
+            return new.linked(old.id, value.delta)
+        found = compute(Alu.ADD, new, constant(step), wide=wide)
+        return found.linked(old.id, value.delta, narrow=value.narrow)
 
     state.replace(change)
 
@@ -126,7 +146,7 @@ def _pointers(
 ) -> int | None:
     state = walk.state
     if left is ANYTHING or right is ANYTHING or _is_vague(left) or _is_vague(right):
-        state.certain = state.certain and walk.leaves_loop(state.slot)
+        state.certain = False
         return _fork(walk, state.copy(), there, numbers)
     taken = _known_way(left, right, operation, wide=wide)
     if taken is not None:

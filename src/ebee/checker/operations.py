@@ -123,9 +123,9 @@ def _two_operands(walk: Walk, instruction: Instruction, left: Value, right: Valu
         if same and operation in (Alu.SUB, Alu.XOR):
             return ZERO
         result = compute(operation, left, right, wide=wide, is_signed=instruction.offset == 1)
-        if left.id and wide and not right.mask and operation in (Alu.ADD, Alu.SUB):
+        if left.id and not right.mask and result.mask and operation in (Alu.ADD, Alu.SUB):
             step = right.value if operation == Alu.ADD else -right.value
-            return result.linked(left.id, left.delta + step & M64)
+            return result.linked(left.id, left.delta + step & M64, narrow=left.narrow or not wide)
         return result
     if isinstance(left, Pointer) and isinstance(right, Pointer):
         if operation == Alu.SUB:

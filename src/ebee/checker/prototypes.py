@@ -76,7 +76,7 @@ copy_from_user_task int out size0 . ? .
 get_stack bounded ctx out size0 .
 get_stackid int ctx map .
 get_task_stack bounded ? out size0 .
-get_branch_snapshot int out size0 .
+get_branch_snapshot int out size0
 read_branch_records int ctx out? size0 .
 perf_event_output int ctx map . in size0
 perf_event_read int map .
@@ -135,7 +135,7 @@ l4_csum_replace int ctx . . . .
 csum_update int ctx .
 csum_level int ctx .
 clone_redirect int ctx . .
-get_cgroup_classid int ctx
+get_cgroup_classid int ?
 get_route_realm int ctx
 get_hash_recalc int ctx
 set_hash_invalid int ctx

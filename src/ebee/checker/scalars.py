@@ -31,6 +31,7 @@ class Scalar:
         umin, umax, smin, smax: bounds of all 64 bits, unsigned and signed.
         vmin, vmax, wmin, wmax: bounds of the low 32 bits, unsigned and signed.
         id, delta: numbers of one id differ by their deltas; 0 for a number that stands alone.
+        narrow: that was computed in 32 bits, so that only the low 32 differ by it.
         vague: the kernel may know more of it.
     """
 
@@ -38,6 +39,7 @@ class Scalar:
         "delta",
         "id",
         "mask",
+        "narrow",
         "smax",
         "smin",
         "umax",
@@ -53,7 +55,9 @@ class Scalar:
     kind = "scalar"
     maybe_null = False
 
-    def __init__(self, bounds: Bounds, *, vague: bool = False, id: int = 0, delta: int = 0) -> None:
+    def __init__(
+        self, bounds: Bounds, *, vague: bool = False, id: int = 0, delta: int = 0, narrow: bool = False
+    ) -> None:
         (
             self.value,
             self.mask,
@@ -69,6 +73,7 @@ class Scalar:
         self.vague = vague
         self.id = id
         self.delta = delta
+        self.narrow = narrow
 
     @property
     def bounds(self) -> Bounds:
@@ -85,9 +90,9 @@ class Scalar:
             self.wmax,
         )
 
-    def linked(self, id: int, delta: int = 0) -> Scalar:
+    def linked(self, id: int, delta: int = 0, *, narrow: bool = False) -> Scalar:
         """Return the same number as one of a family."""
-        return Scalar(self.bounds, vague=self.vague, id=id, delta=delta)
+        return Scalar(self.bounds, vague=self.vague, id=id, delta=delta, narrow=narrow)
 
     def covers(self, other: Scalar) -> bool:
         """Whether every value of another number is one of this."""
@@ -265,7 +270,9 @@ def narrowed(number: Scalar, bounds: Bounds) -> Scalar | None:
     if bounds == number.bounds:
         return number
     found = settled(bounds)
-    return None if found is None else Scalar(found, vague=number.vague, id=number.id, delta=number.delta)
+    if found is None:
+        return None
+    return Scalar(found, vague=number.vague, id=number.id, delta=number.delta, narrow=number.narrow)
 
 
 _OF_BYTES = {size: Scalar(settled((0, (1 << 8 * size) - 1, *ALL[2:])) or ALL) for size in (1, 2, 4)} | {

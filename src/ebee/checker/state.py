@@ -17,6 +17,9 @@ Trail = tuple["Trail | None", int, tuple[tuple[int, "Value | None"], ...]]
 """The path so far, last step first: the path before it, its slot, the registers that it changed."""
 
 
+Seen = tuple["Seen | None", "State"]
+
+
 class Slot(NamedTuple):
     """Eight bytes of the stack.
 
@@ -145,7 +148,7 @@ class State:
         lock: the id of what holds the lock that is taken; None for none.
         certain: whether the kernel is sure to go this way, too.
         trail: how it came here.
-        seen: what was remembered on the way here: a chain of Snapshots.
+        seen: what was known at the loops that it went through: the last first.
     """
 
     __slots__ = ("certain", "frames", "lock", "references", "seen", "slot", "trail")
@@ -157,7 +160,7 @@ class State:
         self.certain = True
         self.slot = 0
         self.trail: Trail | None = None
-        self.seen: tuple[object, State] | None = None
+        self.seen: Seen | None = None
 
     @property
     def registers(self) -> list[Value | None]:

@@ -38,6 +38,7 @@ class Shape:
 
     Attributes:
         targets: slots that jumps lead to.
+        loops: those of them that a jump back leads to.
         begins: where functions begin, sorted; the first is 0.
     """
 
@@ -55,6 +56,7 @@ class Shape:
         self.functions = functions
         self.begins = self._function_begins()
         self.targets: set[int] = set()
+        self.loops: set[int] = set()
         self._check_jumps()
         self._check_encodings()
         self._check_reach()
@@ -100,6 +102,8 @@ class Shape:
                 if not begin <= target < end:
                     raise Complaint(EINVAL, f"jump out of range from insn {slot} to {target}")
                 self.targets.add(target)
+                if target <= slot:
+                    self.loops.add(target)
             if self.code[end - 1].opcode not in (EXIT, GOTO, GOTOL):
                 raise Complaint(EINVAL, "last insn is not an exit or jmp")
 

@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 
 Pairs = tuple[tuple[int, Value | None], ...]
 
-_STEPS_PER_INSTRUCTION, _STEPS_AT_LEAST = 12, 4000
-_REMEMBERED, _VISITS, _ROUNDS = 6, 48, 24
+_STEPS_PER_INSTRUCTION, _STEPS_AT_LEAST = 12, 16_000
+_REMEMBERED, _VISITS, _LONGEST_LOOK_BACK = 6, 48, 64
 # Addresses that look like the kernel's: see vm.memory.
 _REGION_SHIFT, _KERNEL_REGIONS = 52, 0xF00
 _STRICT_ALIGNMENT = 1 << 0
@@ -81,6 +81,7 @@ class Walk:
         self.layout = layout_of(code.type)
         self.strict_alignment = bool(facts.flags & _STRICT_ALIGNMENT)
         self.steps = 0
+        self.budget = _STEPS_AT_LEAST + _STEPS_PER_INSTRUCTION * len(shape.code)
         self.waiting: list[State] = []
         self.stack_bytes: dict[int, int] = {}
         self.chains: set[tuple[int, ...]] = set()
@@ -106,20 +107,19 @@ class Walk:
 
     def run(self) -> Complaint | None:
         """Go all ways; return the first complaint that is certain, found at `state`."""
-        budget = _STEPS_AT_LEAST + _STEPS_PER_INSTRUCTION * len(self.shape.code)
         self.waiting.append(self.state)
-        while self.waiting and self.steps < budget:
+        while self.waiting and self.steps < self.budget:
             self.state = self.waiting.pop()
             try:
-                self._follow(budget)
+                self._follow()
             except Complaint as complaint:
                 if self.state.certain:
                     return complaint
         return None
 
-    def _follow(self, budget: int) -> None:
+    def _follow(self) -> None:
         """Follow one way to its end."""
-        state, code, targets = self.state, self.shape.code, self.shape.targets
+        state, code, targets, budget = self.state, self.shape.code, self.shape.targets, self.budget
         slot = state.slot
         while self.steps < budget:
             if slot in targets and self._met_before(state):
@@ -296,41 +296,42 @@ class Walk:
         if place is None:
             place = self._places[state.slot] = Place()
         place.visits += 1
-        live = self.shape.live(state.slot)
-        earlier, rounds = self._on_this_way(state)
+        earlier = self._last_round(state) if state.slot in self.shape.loops else None
         if earlier is not None and earlier.equals(state) and not self._may_progress_unseen:
             raise Complaint(EINVAL, *self._endless(state))
-        loosely = place.visits > _REMEMBERED
-        if any(
-            old.covers(state, live, loosely=loosely and old is not earlier and not rounds)
-            for old in place.states
-        ):
+        live = self.shape.live(state.slot)
+        # A loop goes on though only its numbers change; elsewhere that makes no difference after a while.
+        loosely = place.visits > _REMEMBERED and earlier is None
+        if any(old.covers(state, live, loosely=loosely) for old in place.states):
             return True
-        if rounds > _ROUNDS or place.visits > _VISITS:
-            if earlier is None or place.visits > 2 * _VISITS:
+        if place.visits > _VISITS and self.steps > self.budget // 3:
+            if earlier is None or place.visits > 2 * _VISITS + self.budget // 3:
                 return True
             state.widen(earlier)
-            if any(old.covers(state, live, loosely=True) for old in place.states[-1:]):
+            if place.states[-1].covers(state, live, loosely=True):
                 return True
+        self._remember(place, state)
+        return False
+
+    def _remember(self, place: Place, state: State) -> None:
         snapshot = state.copy()
         if len(place.states) < _REMEMBERED:
             place.states.append(snapshot)
         else:
             place.states[place.visits % _REMEMBERED] = snapshot
-        state.seen = (state.seen, snapshot)
-        return False
+        if state.slot in self.shape.loops:
+            state.seen = (state.seen, snapshot)
 
-    def _on_this_way(self, state: State) -> tuple[State | None, int]:
-        """Return the state in which this way was here before, and how often it was."""
-        rounds, found, link, looked_at = 0, None, state.seen, 0
-        depth = len(state.frames)
-        while link is not None and looked_at < 400:
-            link, old = link  # type: ignore[assignment]
-            looked_at += 1
+    def _last_round(self, state: State) -> State | None:
+        """Return what was known when this way was here before; None where it was not."""
+        link, depth = state.seen, len(state.frames)
+        for _ in range(_LONGEST_LOOK_BACK):
+            if link is None:
+                return None
+            link, old = link
             if old.slot == state.slot and len(old.frames) == depth:
-                found = found or old
-                rounds += 1
-        return found, rounds
+                return old
+        return None
 
     def _endless(self, state: State) -> tuple[str, ...]:
         from ebee.checker.log import dump
@@ -340,11 +341,6 @@ class Walk:
             f"cur state:{dump(state)}",
             f"old state:{dump(state)}",
         )
-
-    def leaves_loop(self, slot: int) -> bool:
-        """Whether a way stays certain though a number that is not known decides on it."""
-        del slot
-        return False
 
 
 __all__ = ["MapFacts", "Pairs", "Trail", "Walk"]

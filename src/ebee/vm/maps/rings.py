@@ -18,7 +18,6 @@ Source: Documentation/bpf/ringbuf.rst; bpf_user_ringbuf_drain in bpf-helpers(7).
 from __future__ import annotations
 
 import errno
-import sys
 from collections.abc import Callable, Iterator
 
 from ebee.abi.bpf import F_NUMA_NODE
@@ -69,6 +68,7 @@ class _Ring(VmMap):
         with enough_memory():
             self._whole = memoryview(bytearray(2 * page + 2 * size))
         self._data = self._whole[2 * page :]
+        self._words = self._data.cast("I")
         self._consumer = self._whole[:8].cast("Q")
         self._producer = self._whole[page : page + 8].cast("Q")
 
@@ -108,20 +108,23 @@ class _Ring(VmMap):
 
     def _write(self, position: int, data: bytes | memoryview) -> None:
         """Write bytes at a position, and once more where they are seen again."""
-        size, at, end = self.size_bytes, position & self._mask, (position & self._mask) + len(data)
-        ring = self._data
+        size, ring, at = self.size_bytes, self._data, position & self._mask
+        end = at + len(data)
         ring[at:end] = data
-        before_end = min(end, size) - at
-        ring[at + size : at + size + before_end] = data[:before_end]
-        if end > size:
-            ring[: end - size] = data[before_end:]
+        if end <= size:
+            ring[at + size : end + size] = data
+            return
+        ring[at + size :] = data[: size - at]
+        ring[: end - size] = data[size - at :]
 
     def _header(self, position: int, length: int) -> None:
-        self._write(position, length.to_bytes(4, sys.byteorder) + bytes(4))
+        # A header is never broken: it begins at a multiple of 8.
+        words, at, again = self._words, (position & self._mask) >> 2, self.size_bytes >> 2
+        words[at] = words[at + again] = length
+        words[at + 1] = words[at + again + 1] = 0
 
     def _length(self, position: int) -> int:
-        at = position & self._mask
-        return int.from_bytes(self._data[at : at + 4], sys.byteorder)
+        return self._words[(position & self._mask) >> 2]
 
 
 class RingBuffer(_Ring):
@@ -222,8 +225,12 @@ class RingBuffer(_Ring):
 
     def _oldest(self) -> int:
         """Return from where on the data are in use: what is not taken, or not finished."""
-        positions = [position for _, position in self.pending.values()]
-        return min([self._consumer[0], *positions])
+        consumer = self._consumer[0]
+        if not self.pending:
+            return consumer
+        # They were reserved in this order, so the first one lies the farthest back.
+        _, position = next(iter(self.pending.values()))
+        return min(consumer, position)
 
 
 class UserRingBuffer(_Ring):

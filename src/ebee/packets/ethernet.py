@@ -1,7 +1,7 @@
 """Packets of other links as Ethernet frames, which network programs expect, and back again.
 
-What begins with IP, and what `tcpdump -i any` or BSD's loopback captures, gets an Ethernet header without addresses in
-the place of its own; the way back puts its own there again.
+What begins with IP, and what `tcpdump -i any` or BSD's loopback captures, gets an Ethernet header
+without addresses in the place of its own; the way back puts its own there again.
 """
 
 from __future__ import annotations

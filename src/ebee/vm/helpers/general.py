@@ -17,6 +17,8 @@ WALL_SLOT = "wall_minus_boot_ns"
 """The machine's slot for how far CLOCK_TAI is ahead of its clock; settable."""
 SIGNALS_SLOT = "signals"
 """The machine's slot for the signals that programs sent: a list of (helper, number)."""
+TYPES_SLOT = "kernel types"
+"""The machine's slot for what gives the kernel's types: a function without arguments, of Btf or None."""
 _PIDNS_INFO = struct.Struct("<II")
 
 
@@ -84,7 +86,11 @@ def get_current_comm(run: Run, r1: int, r2: int, r3: int, r4: int, r5: int) -> i
 @helper("get_current_task")
 @helper("get_current_task_btf")
 def get_current_task(run: Run, r1: int, r2: int, r3: int, r4: int, r5: int) -> int:
-    """Return the address of the task's struct."""
+    """Return the address of the task's struct, which is there where the kernel's types are known."""
+    if TYPES_SLOT in run.machine.slots:
+        from ebee.vm.helpers.kernel_structs import ensure_task
+
+        ensure_task(run.machine)
     return run.machine.task.address
 
 

@@ -437,3 +437,34 @@ def test_a_typed_program_without_room_on_its_stack_records_what_helpers_read(qui
     ]
     (event,) = recording.events()
     assert [len(piece.data) for piece in event.pieces] == [504]
+
+
+def test_strings_of_the_kernels_that_are_printed_are_recorded(quiet: str) -> None:
+    """A typed program hands them to bpf_printk() as they are."""
+    text = """
+    struct task_struct { char comm[16]; struct task_struct *real_parent; }
+        __attribute__((preserve_access_index));
+    SEC("tp_btf/sched_process_exec") int p(__u64 *ctx)
+    {
+        struct task_struct *task = (void *)ctx[0];
+        bpf_printk("%s of %s", task->comm, task->real_parent->comm);
+        return 0;
+    }
+    """
+    spec = spec_of(text)
+    recording, _, _ = recorded(spec, None, lambda: start(quiet), comm="ebee-quiet")
+    with replayed(spec, recording) as (_, lines):
+        own = Path("/proc/self/comm").read_text().strip()
+        assert lines == [f"ebee-quiet of {own}"]
+
+
+def test_a_program_of_another_license_is_told() -> None:
+    """The recorder reads by helpers that are for GPL programs only."""
+    spec = spec_of('SEC("raw_tp/sys_enter") int p(void *ctx) { return bpf_get_smp_processor_id() & 1; }')
+    spec.license = "Proprietary"
+    with pytest.raises(VerifierError) as caught:
+        recorded(spec, None, lambda: None)
+    assert str(caught.value) == "record p: the verifier takes it by itself, but not with the recorder's calls"
+    assert caught.value.hint == (
+        "they read by helpers that are for GPL programs only: record a copy with such a license"
+    )

@@ -68,7 +68,11 @@ def _data_name(index: int) -> str:
 
 
 def instrument(
-    spec: ObjectSpec, hooks: Sequence[tuple[ProgramSpec, HookFacts]], wanted: Filter | None = None
+    spec: ObjectSpec,
+    hooks: Sequence[tuple[ProgramSpec, HookFacts]],
+    wanted: Filter | None = None,
+    *,
+    loads: bool = True,
 ) -> ObjectSpec:
     """Return an object whose programs do as before and record what they see.
 
@@ -76,6 +80,7 @@ def instrument(
         spec: the user's; it is not changed.
         hooks: the programs to record, whose place here is their number in events.
         wanted: whose events are recorded; by default everybody's.
+        loads: whether direct loads of typed programs are recorded.
 
     Raises:
         SpecError: the object reaches a program by tail calls from several hooks.
@@ -88,7 +93,9 @@ def instrument(
     result = spec.replaced(programs={}, functions={}, maps=maps, **types)
     result.maps[EVENTS] = recorder.maps["events"].replaced(name=EVENTS, kernel_name="ebee_events")
     for index, (program, facts) in enumerate(hooks):
-        copies = _Copies(spec, recorder, own_types, index, program)
+        # Programs with typed arguments follow their pointers without a helper.
+        main = program.function.name if loads and program.type is ProgType.TRACING else ""
+        copies = _Copies(spec, recorder, own_types, index, main)
         result.maps |= copies.maps(_facts(index, facts, wanted or Filter()))
         result.functions |= copies.functions()
         begin = copies.entry(program)
@@ -126,7 +133,12 @@ def _copy_name(name: str, index: int) -> str:
 
 
 class _Copies:
-    """Copies of all functions, the user's and the recorder's, for one program."""
+    """Copies of all functions, the user's and the recorder's, for one program.
+
+    Args:
+        types: of the added functions, by name.
+        loading: the function whose direct loads are recorded; empty for none.
+    """
 
     def __init__(
         self,
@@ -134,11 +146,9 @@ class _Copies:
         recorder: ObjectSpec,
         types: dict[str, int],
         index: int,
-        program: ProgramSpec,
+        loading: str,
     ) -> None:
-        # Programs with typed arguments follow their pointers without a helper.
-        self._loads_directly = program.type is ProgType.TRACING
-        self._main = program.function.name
+        self._loading = loading
         self._spec = spec
         self._recorder = recorder
         self._types = types
@@ -186,7 +196,7 @@ class _Copies:
         )
 
     def _of_user(self, function: Function) -> Function:
-        if self._loads_directly and function.name == self._main:
+        if function.name == self._loading:
             from ebee.recording.loads import with_loads_recorded
 
             function = with_loads_recorded(function, f"{_PREFIX}load")

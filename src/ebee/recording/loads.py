@@ -1,10 +1,14 @@
-"""Direct loads through pointers of the kernel's (tp_btf): a call of the recorder before each.
+"""What typed programs (tp_btf) read of the kernel without a helper that reads: a call of the recorder before.
 
-*(u64 *)(r10 - 64) = r1        what a call would lose, and is set here
-r1 = r7; r2 = 2480; r3 = 4     the pointer, the offset, the size
-call ebee_load
-r1 = *(u64 *)(r10 - 64)
-r0 = *(u32 *)(r7 + 2480)       the load itself
+These are direct loads through the kernel's pointers, and strings of the kernel's that are printed.
+What stands before a load:
+
+    *(u64 *)(r10 - 64) = r1        what a call would lose, and is set here
+    r1 = r7; r2 = 2480; r3 = 4     the pointer, the offset, the size; of a string 0
+    call ebee_load
+    r1 = *(u64 *)(r10 - 64)
+
+and then the load itself. Whether a pointer may be the kernel's, `registers` knows.
 """
 
 from __future__ import annotations
@@ -28,6 +32,7 @@ from ebee.asm.opcodes import (
 )
 from ebee.btf.ext import CoreRelocation
 from ebee.errors import SpecError, notify
+from ebee.record import NamedTuple
 from ebee.recording.registers import Held, State, is_jump, is_load, states
 from ebee.spec import Function
 from ebee.spec.programs import FunctionReference
@@ -37,6 +42,8 @@ if TYPE_CHECKING:
     from typing import Final
 
 _STACK_BYTES: Final = 512
+_TRACE_PRINTK: Final = 6
+_PRINTED: Final = (3, 4, 5)
 _ADD_NUMBER = Class.ALU64 | Alu.ADD | Source.K
 _MOVE = Class.ALU64 | Alu.MOV
 _BYTES = {Size.B: 1, Size.H: 2, Size.W: 4, Size.DW: 8}
@@ -51,7 +58,7 @@ def with_loads_recorded(function: Function, recorder: str) -> Function:
         recorder: the function that is called with a pointer, an offset and a size.
     """
     before = states(function.instructions)
-    wanted = [slot for slot, state in before.items() if _is_foreign(function.instructions[slot], state)]
+    wanted = {slot: reads for slot, state in before.items() if (reads := _reads(function, slot, state))}
     if not wanted or any(i.opcode in (CALLX, GOTOX) for i in function.instructions):
         return function
     depth = _depth(function.instructions, before)
@@ -61,25 +68,41 @@ def with_loads_recorded(function: Function, recorder: str) -> Function:
             f"because {depth} of 512 bytes of stack are in use"
         )
         return function
-    added = {slot: list(_call(function.instructions[slot], before[slot], depth)) for slot in wanted}
+    added = {
+        slot: [one for read in reads for one in _call(read, before[slot], depth)]
+        for slot, reads in wanted.items()
+    }
     return _Moved(function, added).function(recorder)
 
 
-def _is_foreign(instruction: Instruction, state: State) -> bool:
-    return is_load(instruction) and state[instruction.src] is Held.FOREIGN
+class _Read(NamedTuple):
+    """Bytes of the kernel's that an instruction reads: so many at a place, or a string (size 0)."""
+
+    register: int
+    offset: int
+    size_bytes: int
+
+
+def _reads(function: Function, slot: int, state: State) -> list[_Read]:
+    instruction = function.instructions[slot]
+    if is_load(instruction) and state[instruction.src] is Held.FOREIGN:
+        return [_Read(instruction.src, instruction.offset, _BYTES[instruction.opcode & SIZE_MASK])]
+    if instruction.opcode == CALL and instruction.src == 0 and instruction.imm == _TRACE_PRINTK:
+        return [_Read(register, 0, 0) for register in _PRINTED if state[register] is Held.FOREIGN]
+    return []
 
 
 def _to_save(state: State) -> list[int]:
     return [register for register in range(6) if state[register]]
 
 
-def _call(load: Instruction, state: State, depth: int) -> Iterator[Instruction]:
+def _call(read: _Read, state: State, depth: int) -> Iterator[Instruction]:
     saved = {register: -depth - 8 * (index + 1) for index, register in enumerate(_to_save(state))}
     for register, place in saved.items():
         yield Instruction(_STORE, FRAME_POINTER, register, place)
-    yield Instruction(_MOVE | Source.X, 1, load.src)
-    yield Instruction(_MOVE, 2, imm=load.offset)
-    yield Instruction(_MOVE, 3, imm=_BYTES[load.opcode & SIZE_MASK])
+    yield Instruction(_MOVE | Source.X, 1, read.register)
+    yield Instruction(_MOVE, 2, imm=read.offset)
+    yield Instruction(_MOVE, 3, imm=read.size_bytes)
     yield Instruction(CALL, src=1, imm=-1)
     for register, place in saved.items():
         yield Instruction(_LOAD, register, FRAME_POINTER, place)

@@ -295,12 +295,16 @@ RECORDED long ebee_d_path(struct path *path, char *to, __u64 size)
 	return result;
 }
 
-// A load of the program's own through a pointer, which comes after this call.
+// What the program reads of the kernel by itself, after this call: so many bytes, or (0) a string.
 RECORDED void ebee_load(const char *base, __u64 offset, __u64 size)
 {
 	const char *from = base + offset;
-	if (owner((__u64)from) == KERNEL)
+	if (owner((__u64)from) != KERNEL)
+		return;
+	if (size)
 		note(KERNEL, 0, (__u64)from, from, size);
+	else
+		note_string(KERNEL, 0, from);
 }
 
 // What a program prints is for whoever runs it; while it is recorded nobody listens.

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from time import clock_gettime_ns, monotonic
 
-from ebee.errors import SpecError, VerifierError
+from ebee.errors import SpecError, VerifierError, notify
 from ebee.kernel.protocol import Kernel
 from ebee.loader import LoadedObject, load
 from ebee.record import NamedTuple
@@ -166,9 +166,8 @@ def start_recording(
         AttachError, NotPermittedError, NotSupportedError: the kernel refused. Nothing stays then.
     """
     hooks = _hooks(spec, kernel)
-    recorded = instrument(spec, hooks, _filter(pid, comm))
     with ExitStack() as undo:
-        loaded = undo.enter_context(_load(recorded, spec, kernel))
+        loaded = undo.enter_context(_load(spec, hooks, _filter(pid, comm), kernel))
         events = loaded.maps[EVENTS]
         ring = undo.enter_context(RingReader(kernel, events.fd, events.spec.max_entries))
         header = _header(spec, hooks, kernel, loaded)
@@ -226,17 +225,37 @@ def _kconfig(spec: ObjectSpec, loaded: LoadedObject) -> dict[str, bytes]:
     return {each.name: values[each.offset_bytes : each.offset_bytes + each.size_bytes] for each in asked}
 
 
-def _load(recorded: ObjectSpec, spec: ObjectSpec, kernel: Kernel) -> LoadedObject:
+def _load(
+    spec: ObjectSpec, hooks: list[tuple[ProgramSpec, HookFacts]], wanted: Filter, kernel: Kernel
+) -> LoadedObject:
     """Load; a refusal is about the user's own program, where the verifier refuses that one, too."""
+    recorded = instrument(spec, hooks, wanted)
     try:
         return load(recorded, kernel)
     except VerifierError as error:
         load(spec, kernel, programs=list(recorded.programs)).close()
-        raise VerifierError(
-            f"record {error.program}: the verifier takes it by itself, but not with the recorder's calls",
-            program=error.program,
-            log=error.log,
-            errno=error.errno,
-            hint="they take two frames of calls, 16 bytes of stack, and paths of their own: "
-            "make the program smaller",
-        ) from None
+        refusal = error
+    try:
+        loaded = load(instrument(spec, hooks, wanted, loads=False), kernel)
+    except VerifierError:
+        raise _refused(refusal) from None
+    notify(
+        f"record {refusal.program}: its direct loads are not recorded, "
+        "because the verifier does not take the recorder's calls before them"
+    )
+    return loaded
+
+
+def _refused(error: VerifierError) -> VerifierError:
+    hint = (
+        "they take two frames of calls, 16 bytes of stack, and paths of their own: make the program smaller"
+    )
+    if "GPL" in error.log:
+        hint = "they read by helpers that are for GPL programs only: record a copy with such a license"
+    return VerifierError(
+        f"record {error.program}: the verifier takes it by itself, but not with the recorder's calls",
+        program=error.program,
+        log=error.log,
+        errno=error.errno,
+        hint=hint,
+    )

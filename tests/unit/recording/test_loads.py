@@ -105,6 +105,14 @@ def test_jumps_go_where_they_went() -> None:
             assert target == (first if "goto pc-" in line else last)
 
 
+def test_a_string_of_the_kernels_that_is_printed_is_told_before() -> None:
+    """By a size of 0; numbers of the program's own and what is not set are no strings."""
+    lines = recorded("r3 = *(u64 *)(r1 +0)\nr4 = 7\nr1 = 0x0 ll\nr2 = 3\ncall 6\nr0 = 0\nexit")
+    assert [line for line in lines if "call" in line] == ["(85) call pc-1", "(85) call bpf_trace_printk#6"]
+    told = lines.index("(85) call pc-1")
+    assert lines[told - 3 : told] == ["(bf) r1 = r3", "(b7) r2 = 0", "(b7) r3 = 0"]
+
+
 def test_references_lines_and_relocations_are_moved_along() -> None:
     """The relocation of a load also tells the recorder the offset."""
     text = "r6 = *(u64 *)(r1 +0)\nr0 = *(u32 *)(r6 +8)\nr1 = 0x0 ll\ncall pc-1\nexit"

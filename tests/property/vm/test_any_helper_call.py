@@ -73,7 +73,7 @@ def _wide_load(register: int, number: int) -> list[Instruction]:
     return [Instruction(LD_IMM64, register, imm=low), Instruction(0, imm=high)]
 
 
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=20)
 @given(st.lists(arguments, min_size=5, max_size=5), st.booleans())
 @pytest.mark.parametrize("number", sorted(all_helpers()), ids=name_of)
 def test_any_helper_with_any_arguments_gives_an_outcome_or_an_error(

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from fractions import Fraction
 from math import trunc
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ebee.asm import Instruction
@@ -88,6 +88,7 @@ def _loaded(register: int, value: int) -> list[Instruction]:
     return [Instruction(LD_IMM64, register, imm=low), Instruction(0, imm=high)]
 
 
+@settings(deadline=None)
 @given(st.sampled_from(sorted(UNSIGNED)), widths, st.booleans(), values, values)
 def test_an_operation_on_registers_is_that_of_whole_numbers(
     kind: int, bits: int, signed: bool, left: int, right: int
@@ -102,6 +103,7 @@ def test_an_operation_on_registers_is_that_of_whole_numbers(
     assert result([*_loaded(0, left), *_loaded(2, right), operation, Instruction(EXIT)]) == expected
 
 
+@settings(deadline=None)
 @given(st.sampled_from(sorted(UNSIGNED)), widths, st.booleans(), values, numbers)
 def test_an_operation_with_a_number_is_that_of_whole_numbers(
     kind: int, bits: int, signed: bool, left: int, right: int
@@ -116,6 +118,7 @@ def test_an_operation_with_a_number_is_that_of_whole_numbers(
     assert result([*_loaded(0, left), operation, Instruction(EXIT)]) == expected
 
 
+@settings(deadline=None)
 @given(st.sampled_from(sorted(CONDITIONS)), widths, values, values)
 def test_a_condition_holds_where_it_does_of_whole_numbers(
     kind: int, bits: int, left: int, right: int
@@ -136,6 +139,7 @@ def test_a_condition_holds_where_it_does_of_whole_numbers(
     assert result(program) == int(expected)
 
 
+@settings(deadline=None)
 @given(st.sampled_from([8, 16, 32]), widths, values)
 def test_a_move_with_a_sign_keeps_the_number(bits: int, width: int, value: int) -> None:
     if bits == 32 and width == 32:
@@ -146,6 +150,7 @@ def test_a_move_with_a_sign_keeps_the_number(bits: int, width: int, value: int) 
     assert result(program) == _signed(value % (1 << bits), bits) % (1 << width)
 
 
+@settings(deadline=None)
 @given(st.sampled_from([16, 32, 64]), values)
 def test_a_swap_turns_the_bytes_round(bits: int, value: int) -> None:
     low = value % (1 << bits)

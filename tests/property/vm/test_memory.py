@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ebee.vm.arena import Arena
@@ -21,6 +21,7 @@ def _region(size_bytes: int, elements: int = 3) -> tuple[Memory, Region]:
     return memory, memory.add("a row of elements", size_bytes, elements=elements)
 
 
+@settings(deadline=None)
 @given(element_bytes, st.lists(st.tuples(st.integers(0, 2), places, sizes, values), max_size=20))
 def test_stores_and_loads_are_those_of_a_row_of_bytes(
     size_bytes: int, stores: list[tuple[int, int, int, int]]
@@ -42,6 +43,7 @@ def test_stores_and_loads_are_those_of_a_row_of_bytes(
     assert [bytes(region.element(index)) for index in range(3)] == [bytes(row) for row in model]
 
 
+@settings(deadline=None)
 @given(element_bytes, places, st.integers(0, 50))
 def test_bytes_are_read_and_written_where_they_all_lie_in_one_element(
     size_bytes: int, offset: int, length: int
@@ -56,6 +58,7 @@ def test_bytes_are_read_and_written_where_they_all_lie_in_one_element(
             memory.write(address, data)
 
 
+@settings(deadline=None)
 @given(st.integers(0, (1 << 64) - 1), sizes)
 def test_any_address_is_memory_or_a_fault_that_describes_it(address: int, size: int) -> None:
     memory, _ = _region(16)
@@ -67,6 +70,7 @@ def test_any_address_is_memory_or_a_fault_that_describes_it(address: int, size: 
     assert complaint.startswith(f"read of {size} byte") or complaint == "0 was read"
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 60), st.binary(min_size=1, max_size=20)), max_size=12))
 def test_sparse_memory_is_what_was_last_put_at_each_address(puts: list[tuple[int, bytes]]) -> None:
     memory, model = SparseMemory("user space"), dict[int, int]()

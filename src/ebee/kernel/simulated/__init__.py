@@ -32,6 +32,7 @@ from ebee.kernel.simulated.state import State
 from ebee.kernel.simulated.symbols import Symbols
 from ebee.kernel.simulated.tracing import Emitted, Tracing
 from ebee.vm.faults import Refusal
+from ebee.vm.helpers.general import TYPES_SLOT
 from ebee.vm.machine import DEFAULT_BUDGET
 
 TYPE_CHECKING = False
@@ -77,6 +78,7 @@ class SimulatedKernel(Programs, Maps, Objects, Attaching, Network, Tracing, Fact
         self.state.symbols = Symbols()
         self.state.trace = TraceBuffer(machine)
         machine.print_line = self.state.trace.print
+        machine.slots[TYPES_SLOT] = self.state.types
 
     @property
     def machine(self) -> Machine:

@@ -7,7 +7,7 @@
 #define INLINE static inline __attribute__((always_inline))
 
 #if defined(__x86_64__)
-enum { SYS_READ = 0, SYS_WRITE = 1, SYS_MMAP = 9, SYS_PRCTL = 157, SYS_GETPPID = 110, SYS_CLOCK_GETTIME = 228, SYS_EXIT_GROUP = 231 };
+enum { SYS_READ = 0, SYS_WRITE = 1, SYS_MMAP = 9, SYS_PRCTL = 157, SYS_GETPPID = 110, SYS_CLOCK_GETTIME = 228, SYS_EXIT_GROUP = 231, SYS_CLOSE_RANGE = 436 };
 #define AUDIT_ARCH 0xc000003eu
 
 INLINE long call_kernel(long number, long a, long b, long c, long d, long e, long f)
@@ -22,10 +22,10 @@ INLINE long call_kernel(long number, long a, long b, long c, long d, long e, lon
 
 /* The stack begins anew: whatever was on it is given up. */
 #define ON_FRESH_STACK(stack, function) \
-	__asm__ volatile("mov %0, %%rsp\n\txor %%ebp, %%ebp\n\tcall *%1\n\tud2" :: "r"(stack), "r"(function) : "memory")
+	__asm__ volatile("mov %0, %%rsp\n\tcall *%1\n\tud2" :: "r"(stack), "r"(function) : "memory")
 #define START __asm__("xor %ebp, %ebp\n\tand $-16, %rsp\n\tcall begin\n\tud2")
 #elif defined(__aarch64__)
-enum { SYS_READ = 63, SYS_WRITE = 64, SYS_MMAP = 222, SYS_PRCTL = 167, SYS_GETPPID = 173, SYS_CLOCK_GETTIME = 113, SYS_EXIT_GROUP = 94 };
+enum { SYS_READ = 63, SYS_WRITE = 64, SYS_MMAP = 222, SYS_PRCTL = 167, SYS_GETPPID = 173, SYS_CLOCK_GETTIME = 113, SYS_EXIT_GROUP = 94, SYS_CLOSE_RANGE = 436 };
 #define AUDIT_ARCH 0xc00000b7u
 
 INLINE long call_kernel(long number, long a, long b, long c, long d, long e, long f)
@@ -38,7 +38,7 @@ INLINE long call_kernel(long number, long a, long b, long c, long d, long e, lon
 }
 
 #define ON_FRESH_STACK(stack, function) \
-	__asm__ volatile("mov sp, %0\n\tmov x29, xzr\n\tblr %1\n\tbrk #1" :: "r"(stack), "r"(function) : "memory")
+	__asm__ volatile("mov sp, %0\n\tblr %1\n\tbrk #1" :: "r"(stack), "r"(function) : "memory")
 #define START __asm__("mov x29, xzr\n\tbl begin\n\tbrk #1")
 #endif
 
@@ -53,6 +53,15 @@ static __attribute__((noreturn)) void end(int status)
 	for (;;)
 		call_kernel(SYS_EXIT_GROUP, status, 0, 0, 0, 0, 0);
 }
+
+/* What is this process's own; a copy of the parent by fork has another process on the same arena. */
+#define OWN_AT (ARENA_AT - 0x10000)
+#define OWN ((struct own *)OWN_AT)
+
+struct own {
+	u64 stack;
+	long parent;
+};
 
 /* -- messages --------------------------------------------------------------------------------------- */
 
@@ -92,7 +101,7 @@ static u64 ask(struct state *s, u64 kind, u64 slot)
 			s->depth = depth;
 			say(s, RETURNED);
 		} else {
-			ON_FRESH_STACK(s->stack, serve);
+			ON_FRESH_STACK(OWN->stack, serve);
 		}
 	}
 }
@@ -102,7 +111,7 @@ static s64 refill(struct state *s, s64 left)
 {
 	s64 more = s->more < SLICE ? s->more : SLICE;
 
-	if (call_kernel(SYS_GETPPID, 0, 0, 0, 0, 0, 0) != (long)s->parent)
+	if (call_kernel(SYS_GETPPID, 0, 0, 0, 0, 0, 0) != OWN->parent)
 		end(0);
 	s->more -= more;
 	return left + more;
@@ -318,12 +327,17 @@ static void give_up_rights(void)
 	call_kernel(SYS_PRCTL, 22 /* PR_SET_SECCOMP */, 2 /* SECCOMP_MODE_FILTER */, (long)&all, 0, 0, 0);
 }
 
-enum { READ = 1, WRITE = 2, EXECUTE = 4, SHARED_FIXED = 0x01 | 0x10 };
+enum { READ = 1, WRITE = 2, EXECUTE = 4, SHARED = 0x01, PRIVATE = 0x02, FIXED = 0x10, ANONYMOUS = 0x20 };
 
-static void map(u64 begin, u64 end_, int rights)
+static void map_pages(u64 address, u64 bytes, int rights, int flags, long file, u64 offset)
 {
-	if (call_kernel(SYS_MMAP, ARENA_AT + begin, end_ - begin, rights, SHARED_FIXED, 3, begin) != (long)(ARENA_AT + begin))
+	if (call_kernel(SYS_MMAP, address, bytes, rights, flags | FIXED, file, offset) != (long)address)
 		end(2);
+}
+
+static void map_arena(u64 begin, u64 end_, int rights)
+{
+	map_pages(ARENA_AT + begin, end_ - begin, rights, SHARED, 3, begin);
 }
 
 /* The tables can only be read here, code can only be run. */
@@ -331,16 +345,20 @@ static __attribute__((used, noreturn)) void begin(void)
 {
 	struct state *s = STATE;
 
-	map(0, CONTROL_AT, READ);
-	map(CONTROL_AT, CONTEXT_AT, READ | WRITE);
-	map(CONTEXT_AT, CRC_AT, READ);
-	map(CRC_AT, MAP_TABLE_AT, READ | WRITE);
-	map(MAP_TABLE_AT, CODE_AT, READ);
-	map(CODE_AT, DATA_AT, READ | EXECUTE);
-	map(DATA_AT, s->arena_bytes, READ | WRITE);
-	s->stack = (u64)__builtin_frame_address(0) & -16ul;
+	/* Whatever else the parent's parents have left open; older kernels leave it so. */
+	call_kernel(SYS_CLOSE_RANGE, 2, 2, 0, 0, 0, 0);
+	call_kernel(SYS_CLOSE_RANGE, 4, -1u, 0, 0, 0, 0);
+	map_pages(OWN_AT, 0x10000, READ | WRITE, PRIVATE | ANONYMOUS, -1, 0);
+	map_arena(0, CONTROL_AT, READ);
+	map_arena(CONTROL_AT, CONTEXT_AT, READ | WRITE);
+	map_arena(CONTEXT_AT, CRC_AT, READ);
+	map_arena(CRC_AT, MAP_TABLE_AT, READ | WRITE);
+	map_arena(MAP_TABLE_AT, CODE_AT, READ);
+	map_arena(CODE_AT, DATA_AT, READ | EXECUTE);
+	map_arena(DATA_AT, s->arena_bytes, READ | WRITE);
+	OWN->stack = (u64)__builtin_frame_address(0) & -16ul;
+	OWN->parent = call_kernel(SYS_GETPPID, 0, 0, 0, 0, 0, 0);
 	s->stop = stop;
-	s->parent = call_kernel(SYS_GETPPID, 0, 0, 0, 0, 0, 0);
 	s->refill = refill;
 	s->finish = finish;
 	s->load = load;
@@ -358,6 +376,6 @@ static __attribute__((used, noreturn)) void begin(void)
 	s->unlock_spin = unlock_spin;
 	make_crc_table();
 	give_up_rights();
-	ON_FRESH_STACK(s->stack, serve);
+	ON_FRESH_STACK(OWN->stack, serve);
 	end(1);
 }

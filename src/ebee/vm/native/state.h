@@ -125,8 +125,6 @@ struct state {
 	u64 registers[10];     /* its registers */
 	u64 lock;              /* the spin lock that the program holds, or 0 */
 	u64 arena_bytes;
-	u64 stack;             /* of the process that runs */
-	u64 parent;            /* who started it */
 	/* what programs call: slot, and what of registers the instruction there reads */
 	void (*stop)(struct state *, u64 kind, u64 slot, u64 a, u64 b) __attribute__((noreturn));
 	s64 (*refill)(struct state *, s64 left);

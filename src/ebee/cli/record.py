@@ -21,9 +21,10 @@ if TYPE_CHECKING:
     from ebee.recording.session import Progress, Recorder
 
 _COMM_BYTES = 15
+_STDOUT = "-"
 
 
-def main(call: Call) -> Answer:
+def main(call: Call) -> Answer | None:
     """Record until Ctrl-C, for so long, or so many events."""
     path = call.words.take("FILE")
     call.words.finish()
@@ -32,6 +33,8 @@ def main(call: Call) -> Answer:
     if comm is not None and not 0 < len(comm.encode()) <= _COMM_BYTES:
         raise UsageError(f"ebee record: comm '{comm}', expected a task's name, 1 to {_COMM_BYTES} bytes")
     output = call.text("output") or f"{os.path.basename(path.replace(':', '-')).partition('.')[0]}.ebee"
+    if output == _STDOUT and call.settings.json:
+        raise UsageError("ebee record: -o - and -j, expected one of them on standard output")
     from ebee.recording.examples import program_path
     from ebee.recording.session import start_recording
     from ebee.sessions.c import open_spec
@@ -44,6 +47,9 @@ def main(call: Call) -> Answer:
         end = recorder.stop()
     if end.lost:
         complain(f"note: {_lost(end)}: they came faster than they could be written")
+    if output == _STDOUT:
+        complain(f"wrote {_told(end)}")
+        return None
     return Answer({"output": output} | end._asdict(), lambda: [f"wrote {output}: {_told(end)}"])
 
 
@@ -58,7 +64,8 @@ def _number(call: Call, name: str) -> int | None:
 
 def _say_what_is_recorded(recorder: Recorder, output: str) -> None:
     hooks = ", ".join(dict.fromkeys(program.hook for program in recorder.header.programs))
-    complain(f"recording {hooks} into {output}; Ctrl-C ends it")
+    place = "" if output == _STDOUT else f" into {output}"
+    complain(f"recording {hooks}{place}; Ctrl-C ends it")
 
 
 def _told(progress: Progress) -> str:
@@ -95,7 +102,7 @@ def _written(path: str) -> Iterator[BinaryIO]:
 
     A file that was there before stays where the recording fails.
     """
-    if path == "-":
+    if path == _STDOUT:
         yield sys.stdout.buffer
         return
     if os.path.exists(path) and not os.path.isfile(path):

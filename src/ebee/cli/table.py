@@ -107,7 +107,7 @@ COMMANDS: dict[str, Entry | Group] = {
             ),
             Option(("--out",), "OUT", "write the packets that pass, as the program leaves them"),
             Option(
-                ("--events",), "RECORDING", "run over what `ebee record` wrote; example:exec is brought along"
+                ("--events",), "RECORDING", "run over what `ebee record` wrote: a file, -, or example:exec"
             ),
             Option(("--count",), "N", "so many packets or events at most; without --pcap, so many are made"),
             Option(("--program",), "NAME", "this program alone, where FILE has several"),

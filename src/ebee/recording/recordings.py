@@ -270,10 +270,18 @@ class Recording:
 def open_recording(path: str) -> Recording:
     """Open a recording.
 
+    Args:
+        path: the file; `-` is standard input.
+
     Raises:
         SpecError: there is no such file, or it may not be read.
         FormatError: it is no recording.
     """
+    if path == "-":
+        import io
+        import sys
+
+        return Recording(io.BytesIO(sys.stdin.buffer.read()), "standard input")
     try:
         file = open(path, "rb")  # noqa: SIM115 - the recording closes it
     except OSError as error:

@@ -20,6 +20,7 @@ from ebee.cli import run
             ["--comm", "sixteen-letters-"],
             "error: ebee record: comm 'sixteen-letters-', expected a task's name, 1 to 15 bytes",
         ),
+        (["-j", "-o", "-"], "error: ebee record: -o - and -j, expected one of them on standard output"),
         (["--duration", "soon"], "error: ebee record: duration 'soon', expected a number of seconds"),
     ],
 )

@@ -179,3 +179,22 @@ def test_what_was_run_before_a_damaged_event_is_shown(
     said = capsys.readouterr()
     assert said.out.splitlines() == ["", "0 events", "starts: 0 entries"]
     assert said.err.splitlines()[0].startswith(f"error: recording {path}: ends within the block at byte ")
+
+
+def test_a_recording_comes_through_a_pipe(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """From a machine elsewhere."""
+    import io
+    import sys
+
+    from ebee.recording.examples import recording_path
+
+    data = Path(recording_path("example:exec")).read_bytes()
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data)))
+    assert "13 events" in output(capsys, "example:exec", "--events", "-")
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"text")))
+    assert run(["run", "example:exec", "--events", "-"]) == 1
+    assert capsys.readouterr().err.splitlines()[0] == (
+        "error: recording standard input: does not begin as a recording does"
+    )

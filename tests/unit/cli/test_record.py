@@ -20,7 +20,6 @@ from ebee.cli import run
             ["--comm", "sixteen-letters-"],
             "error: ebee record: comm 'sixteen-letters-', expected a task's name, 1 to 15 bytes",
         ),
-        (["-j", "-o", "-"], "error: ebee record: -o - and -j, expected one of them on standard output"),
         (["--duration", "soon"], "error: ebee record: duration 'soon', expected a number of seconds"),
     ],
 )
@@ -63,3 +62,11 @@ def test_an_object_without_a_program_is_told(tmp_path: Path, capsys: pytest.Capt
         "error: record empty: it has no program",
         'hint: put a section before a function: SEC("tracepoint/sched/sched_process_exec")',
     ]
+
+
+def test_standard_output_has_room_for_one(capsys: pytest.CaptureFixture[str]) -> None:
+    """The recording, or JSON."""
+    assert run(["-j", "record", "gone.bpf.c", "-o", "-"]) == 2
+    assert capsys.readouterr().out == (
+        '{"error":"ebee record: -o - and -j, expected one of them on standard output"}\n'
+    )

@@ -47,6 +47,7 @@ class Interpreter:
         self.visited: Visited | None = None
         self._processor = Processor(machine, self._steps_of)
         self._steps: dict[int, Steps] = {}
+        self._watched: dict[int, tuple[Visited, Steps]] = {}
         self._running: Run | None = None
 
     def run(
@@ -101,6 +102,13 @@ class Interpreter:
         if key not in self._steps:
             if len(self._steps) == _MOST_KEPT:
                 self._steps.clear()
+                self._watched.clear()
             self._steps[key] = decode(code, self._processor)
-        steps = self._steps[key]
-        return steps if self.visited is None else steps.watched(self.visited.of(code))
+        return self._steps[key] if self.visited is None else self._watched_steps(key, self.visited)
+
+    def _watched_steps(self, key: int, visited: Visited) -> Steps:
+        """Return steps that say where they are, kept as long as the same one is to be told."""
+        if key not in self._watched or self._watched[key][0] is not visited:
+            steps = self._steps[key]
+            self._watched[key] = (visited, steps.watched(visited.of(steps.code)))
+        return self._watched[key][1]

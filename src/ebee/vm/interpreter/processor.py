@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from itertools import repeat
 from operator import length_hint
@@ -70,6 +71,7 @@ class Processor:
         Raises:
             MachineError: it did what it must not, or took more than its budget.
         """
+        budget = min(budget, sys.maxsize)
         self.run, self.budget, self.ticks = run, budget, repeat(None, budget)
         self._tail_calls = 0
         self.program = self._steps_of(run.code)
@@ -113,7 +115,9 @@ class Processor:
             Fault: there is none.
         """
         slot, code = function_slot(address), self.program.code
-        if slot is None or slot not in (0, *(code.functions or range(len(code.instructions)))):
+        # Where nobody said which functions there are, any slot may begin one.
+        begins = code.functions or range(len(code.instructions))
+        if slot is None or (slot and slot not in begins):
             raise Fault(f"call of {self.memory.describe(address)}: no function of the program begins there")
         return slot
 

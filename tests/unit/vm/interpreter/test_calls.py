@@ -7,7 +7,6 @@ import errno
 import pytest
 
 from ebee.abi.bpf import MapType, ProgType
-from ebee.abi.helpers import number_of
 from ebee.asm import Instruction
 from ebee.asm.opcodes import CALL, CALLX, EXIT
 from ebee.errors import MachineError
@@ -285,10 +284,9 @@ def test_a_callback_can_be_called_when_the_run_is_over(helpers: dict[int, regist
     assert then.call(address, (21,)) == 42
 
 
-def test_a_helper_that_is_missing_names_itself_and_the_nearest(
-    helpers: dict[int, registry.HelperFunction],
-) -> None:
-    del helpers[number_of("map_push_elem") or 0]
+def test_a_helper_that_is_missing_names_itself_and_the_nearest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "_TABLE", {})
+    monkeypatch.setattr(registry, "_HOMES", {"maps": "map_pop_elem"})
 
     with pytest.raises(MachineError) as failure:
         result("call bpf_map_push_elem\nexit")

@@ -42,6 +42,10 @@ def test_a_budget_is_a_hundred_million_instructions_where_none_is_given() -> Non
     assert DEFAULT_BUDGET == 100_000_000
 
 
+def test_a_budget_may_be_larger_than_any_run() -> None:
+    assert run("r0 = 1\nexit", budget=10**30)[:2] == (1, 2)
+
+
 def test_a_budget_is_each_runs_own() -> None:
     machine = Machine()
 
@@ -132,6 +136,9 @@ def test_slots_that_were_reached_are_told_where_asked_for() -> None:
     engine.run(code("exit"), place)
 
     assert visited.of(program) == {0, 2, 4}
+    engine.visited = again = Visited()
+    engine.run(program, place, repeat=3)
+    assert again.of(program) == {0, 2, 4}
     assert visited.programs() == [program]
 
 

@@ -197,9 +197,17 @@ def attach_points(spec: ObjectSpec, *, device: str | None, xdp_family: str = "xd
             raise SpecError(
                 f"attach {name}: section '{program.section}' does not say where "
                 f"a program of type {program.type.name} goes",
-                hint="ebee cannot attach such programs yet; `ebee prog load` loads and pins it",
+                hint=_instead_of_attaching(program.type),
             )
     return points
+
+
+def _instead_of_attaching(kind: ProgType) -> str:
+    from ebee.programs.verdicts import PACKET_PROGRAMS
+
+    if kind in PACKET_PROGRAMS:
+        return "ebee cannot attach such programs yet; --pcap PACKETS or --vm runs them on packets"
+    return "ebee cannot attach such programs yet; `ebee prog load` loads and pins it"
 
 
 class Running:

@@ -46,6 +46,10 @@ struct { __uint(type, BPF_MAP_TYPE_HASH); __uint(max_entries, 4); __type(key, __
 struct { __uint(type, BPF_MAP_TYPE_DEVMAP); __uint(max_entries, 4); __type(key, __u32);
          __type(value, struct bpf_devmap_val); } devices SEC(".maps");
 
+struct prefix { __u32 bits; __u8 address[4]; };
+struct { __uint(type, BPF_MAP_TYPE_LPM_TRIE); __uint(max_entries, 200); __uint(map_flags, BPF_F_NO_PREALLOC);
+         __type(key, struct prefix); __type(value, __u64); } trie SEC(".maps");
+
 __u64 sum, calls, stop_at, answers[32];
 
 struct sums { __u64 seen; };
@@ -148,6 +152,30 @@ SEC("tc") int lock(struct __sk_buff *skb)
     answers[4] = bpf_map_update_elem(&locks, &key, &value, BPF_EXIST);
     answers[5] = found->count;
     answers[6] = bpf_map_delete_elem(&locks, &key);
+    return 0;
+}
+SEC("tc") int grow(struct __sk_buff *skb)
+{
+    struct prefix key = {.bits = 8, .address = {10}};
+    __u64 value = 77;
+    answers[0] = bpf_map_update_elem(&trie, &key, &value, BPF_ANY);
+    key.bits = 32;
+    __u64 *first = bpf_map_lookup_elem(&trie, &key);
+    if (!first)
+        return 1;
+    for (int n = 1; n < 150; n++) {
+        key.address[3] = n;
+        value = n;
+        answers[1] |= bpf_map_update_elem(&trie, &key, &value, BPF_NOEXIST);
+    }
+    *first += 1;
+    key.address[3] = 0;
+    __u64 *again = bpf_map_lookup_elem(&trie, &key);
+    answers[2] = *first;
+    answers[3] = again ? *again : 0;
+    key.address[3] = 120;
+    again = bpf_map_lookup_elem(&trie, &key);
+    answers[4] = again ? *again : 0;
     return 0;
 }
 SEC("xdp") int device(struct xdp_md *ctx)
@@ -300,3 +328,7 @@ def test_programs_and_user_space_by_turns(kind: str, key_bytes: int) -> None:
                 assert (number, step, others) == (number, step, [live, live])
 
     check()
+
+
+def test_a_pointer_stays_while_its_map_grows(both: Both) -> None:
+    assert both.run("grow")[:5] == [0, 0, 78, 78, 120]

@@ -57,6 +57,7 @@ class VmMap:
         index: its number on this machine, which addresses in the MAPS region carry.
         id: what the simulated kernel calls it.
         values: the region that its values lie in; None for maps whose values no program points at.
+        further: more regions of values, of maps that grow.
         frozen: user space writes no more.
     """
 
@@ -67,6 +68,7 @@ class VmMap:
         self.index = index
         self.id = 0
         self.values: Region | None = None
+        self.further: list[Region] = []
         self.frozen = False
 
     # -- for programs ----------------------------------------------------------------------------
@@ -145,9 +147,9 @@ class VmMap:
 
     def close(self) -> None:
         """Give the memory back."""
-        if self.values is not None:
-            self.memory.remove(self.values)
-            self.values = None
+        for region in (*self.further, *([] if self.values is None else [self.values])):
+            self.memory.remove(region)
+        self.further, self.values = [], None
 
     # -- checks that types share -----------------------------------------------------------------
     def check_read(self, key: bytes, flags: int) -> None:

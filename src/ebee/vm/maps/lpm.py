@@ -83,8 +83,7 @@ class LpmTrie(VmMap):
 
     # -- for programs ----------------------------------------------------------------------------
     def find(self, key: bytes, cpu: int = 0) -> int:
-        slot = self._longest(key)
-        return 0 if slot is None else self._slots.address(slot)
+        return self._longest(key) or 0
 
     def update(self, key: bytes, value: bytes, flags: int = 0, cpu: int = 0) -> None:
         prefix = self._prefix(key)

@@ -119,8 +119,7 @@ class DeviceHash(VmMap):
         self._of: dict[bytes, int] = {}
 
     def find(self, key: bytes, cpu: int = 0) -> int:
-        slot = self._of.get(key)
-        return 0 if slot is None else self._slots.address(slot)
+        return self._of.get(key, 0)
 
     def update(self, key: bytes, value: bytes, flags: int = 0, cpu: int = 0) -> None:
         raise Refusal(errno.EINVAL, "programs do not set interfaces")

@@ -7,36 +7,42 @@ from collections import deque
 
 from ebee.vm.faults import Refusal
 from ebee.vm.maps.base import MOST_VALUES, VmMap, make_values
+from ebee.vm.memory import ELEMENT_MASK, ELEMENT_SHIFT, REGION_SHIFT, Region
 
 _FIRST = 16
-# A slot that was given back rests while this many others do, so that a pointer to it shows its old value.
+# A value that was given back rests while this many others do, so that a pointer to it shows what it was.
 _RESTING = 8
 
 
 class Slots:
-    """The values of a map, each with an address.
+    """The values of a map, known by their addresses.
+
+    They lie in regions, each as large as all before it: none is ever moved, for who runs a program may know
+    where a region lies.
 
     Args:
-        owner: the map; its `values` become the region of these.
+        owner: the map, which gives the regions back when it is closed.
         most: how many values there may be at a time.
     """
 
     def __init__(self, owner: VmMap, most: int) -> None:
+        self._owner = owner
         self._most = min(most + _RESTING, MOST_VALUES)
-        self._memory = owner.memory
-        self.region = owner.values = make_values(owner, min(self._most, _FIRST))
-        self._fresh = 0
+        self._regions = owner.memory.regions
+        self._region = owner.values = make_values(owner, min(self._most, _FIRST))
+        self._count = self._region.elements
+        self._used = 0
         self._free: deque[int] = deque()
 
     def take(self, value: bytes) -> int:
-        """Return the number of a slot that now holds a value.
+        """Return the address of a slot that now holds a value.
 
         Raises:
             Refusal: there is no room (ENOMEM).
         """
         data = bytes(value)
         slot = self._next()
-        self.region.element(slot)[:] = data
+        self._bytes(slot)[:] = data
         return slot
 
     def replace(self, old: int, value: bytes) -> int:
@@ -51,36 +57,29 @@ class Slots:
 
     def write(self, slot: int, value: bytes) -> None:
         """Set a value in its place."""
-        self.region.element(slot)[:] = value
+        self._bytes(slot)[:] = value
 
     def read(self, slot: int) -> bytes:
         """Return a value."""
-        return self.region.element(slot).tobytes()
+        return self._bytes(slot).tobytes()
 
-    def address(self, slot: int) -> int:
-        """Return where programs find a value."""
-        return self.region.address(slot)
+    def _bytes(self, slot: int) -> memoryview:
+        return self._regions[slot >> REGION_SHIFT].element(slot >> ELEMENT_SHIFT & ELEMENT_MASK)
 
     def _next(self) -> int:
         if len(self._free) > _RESTING:
             return self._free.popleft()
-        if self._fresh == self.region.elements < self._most:
-            self._grow()
-        if self._fresh < self.region.elements:
-            self._fresh += 1
-            return self._fresh - 1
+        if self._used == self._region.elements and self._count < self._most:
+            self._region, self._used = self._grown(), 0
+        if self._used < self._region.elements:
+            self._used += 1
+            return self._region.address(self._used - 1)
         if not self._free:
-            raise Refusal(errno.ENOMEM, f"a map has at most {MOST_VALUES} values on the userspace machine")
+            raise Refusal(errno.ENOMEM, f"a map has at most {self._most} values here")
         return self._free.popleft()
 
-    def _grow(self) -> None:
-        # Addresses stay: they say region and element, not where the bytes lie.
-        region, arena = self.region, self._memory.arena
-        assert region.data is not None
-        old_start, old = region.start, region.data
-        elements = min(self._most, 2 * region.elements)
-        region.start, region.data = arena.allocate(region.stride_bytes * elements)
-        region.data[: len(old)] = old
-        region.elements = elements
-        self._memory.changed(region)
-        arena.free(old_start, len(old))
+    def _grown(self) -> Region:
+        region = make_values(self._owner, min(self._most - self._count, self._count))
+        self._owner.further.append(region)
+        self._count += region.elements
+        return region

@@ -69,7 +69,7 @@ class LocalStorage(VmMap):
                 return 0
             value = bytes(self.setup.value_size_bytes) if initial is None else initial
             slot = self._of[owner] = self._slots.take(value)
-        return self._slots.address(slot)
+        return slot
 
     def drop(self, owner: int) -> None:
         """Remove an object's value; ENOENT where it has none."""
@@ -149,7 +149,7 @@ class CgroupStorage(VmMap):
         """Return the address of a value, which is made where there is none, as by attaching."""
         self.attach(cgroup_id, attach_type)
         slots = self._of[self._key(cgroup_id, attach_type)]
-        return self._slots.address(slots[cpu % len(slots)])
+        return slots[cpu % len(slots)]
 
     def delete(self, key: bytes) -> None:
         raise Refusal(errno.EINVAL, "the values of cgroups go with what is attached")

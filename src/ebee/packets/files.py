@@ -186,6 +186,8 @@ class PacketWriter:
             raise SpecError(f"{place} is of link type {packet.link_type}, expected a number of 16 bits")
         try:
             self._inner.write(packet)
+            if not self._close:
+                self._file.flush()  # whoever reads the pipe sees each packet as it comes
         except OSError as error:
             raise _refused("write", self.name, error) from None
         self.count += 1

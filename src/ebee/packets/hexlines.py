@@ -54,10 +54,9 @@ class _Reader:
         self._in_text = False
 
     def packets(self) -> Iterator[Packet]:
-        while lines := self._stream.lines():
-            for line in lines:
-                self._number += 1
-                yield from self._line(self._text(line))
+        while line := self._stream.line():
+            self._number += 1
+            yield from self._line(self._text(line))
         yield from self._flush()
 
     def _text(self, line: bytes) -> str:

@@ -51,14 +51,13 @@ class Stream:
             left -= passed
         return count_bytes - left
 
-    def lines(self) -> list[bytes]:
-        """Return the lines of a few pieces more, each with its end; none past the last."""
-        data = self.take(_PIECE_BYTES)
-        if data and not data.endswith(b"\n"):
-            rest = self._file.readline(LONGEST_LINE_BYTES)
-            self.position += len(rest)
-            data += rest
-        return data.splitlines(keepends=True)
+    def line(self) -> bytes:
+        """Return the next line with its end, at most LONGEST_LINE_BYTES of it; nothing past the last."""
+        head, end, rest = self._ahead.partition(b"\n")
+        self._ahead = rest
+        line = head + end if end else head + self._file.readline(LONGEST_LINE_BYTES - len(head))
+        self.position += len(line)
+        return line
 
     def _read(self, count_bytes: int) -> bytes:
         # Pipes give what they have; only an empty answer is the end.

@@ -57,6 +57,18 @@ def test_standard_input_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
         assert not pipe.closed
 
 
+@pytest.mark.parametrize("kind", ["pcap", "pcapng", "hex"])
+def test_packets_come_as_they_are_written(kind: str) -> None:
+    """From a pipe that stays open, as from a capture that goes on."""
+    reading, writing = os.pipe()
+    with open(writing, "wb") as end, open(reading, "rb") as begin, open_writer(end, kind) as writer:
+        writer.write(PACKETS[0])
+        packets = read_packets(begin)
+        assert next(packets).data == PACKETS[0].data
+        writer.write(PACKETS[1])
+        assert next(packets).data == PACKETS[1].data
+
+
 def test_a_big_file_takes_no_memory(tmp_path: Path) -> None:
     """Packets are read as they are asked for."""
     import tracemalloc

@@ -7,7 +7,7 @@ import pytest
 from ebee.errors import Notice, SpecError
 from ebee.kernel.simulated import SimulatedKernel
 from ebee.packets import LinkType, Packet, generate
-from ebee.sessions.c import attach_points, load
+from ebee.sessions.c import attach_points, load, trace_pipe
 from ebee.sessions.packets import listen, packet_programs, run_packet, run_packets
 from tests.support.objects import spec_of
 
@@ -93,3 +93,12 @@ def test_a_link_type_that_is_no_ethernet_is_said_once() -> None:
     assert [str(each.message) for each in said] == [
         "packets of link type RAW (101): programs see an Ethernet header of zeros before them"
     ]
+
+
+def test_where_nobody_can_listen_it_is_said() -> None:
+    """The trace pipe has one reader; packets run all the same."""
+    kernel = SimulatedKernel()
+    with trace_pipe(kernel=kernel), pytest.warns(Notice) as said, listen(SPEC, kernel) as listener:
+        assert listener.lines() == ()
+    assert str(said[0].message).startswith("what the programs print is not shown: ")
+    assert "EBUSY" in str(said[0].message)

@@ -99,7 +99,7 @@ class VmMap:
     def each(self, cpu: int = 0) -> Iterator[tuple[bytes, int]]:
         """Yield every key with the address of its value, as bpf_for_each_map_elem shows them.
 
-        The key that was yielded last may be removed meanwhile.
+        Keys may be removed meanwhile, and then are not shown; whether a new one is, is not said.
         """
         raise Refusal(errno.EINVAL)
 

@@ -285,15 +285,22 @@ class HashMap(VmMap):
         self._drop(slot)
 
     def each(self, cpu: int = 0) -> Iterator[tuple[bytes, int]]:
-        words, bucket = self._record_words, self._next_bucket(0)
+        bucket, first = self._next_bucket(0), self._base + cpu * self._cpu_step
         while bucket <= self._mask:
-            link = self._heads[bucket]
-            while link:
-                slot = link - 1
-                # Before the callback, which may delete what it is shown.
-                link = self._records[slot * words]
-                yield self._key(slot), self._base + (slot << ELEMENT_SHIFT) + cpu * self._cpu_step
+            slots = self._slots_of(bucket)
+            yield self._key(slots[0]), first + (slots[0] << ELEMENT_SHIFT)
+            for slot in slots[1:]:
+                # Who is shown one key may remove another.
+                if slot in self._slots_of(bucket):
+                    yield self._key(slot), first + (slot << ELEMENT_SHIFT)
             bucket = self._next_bucket(bucket + 1)
+
+    def _slots_of(self, bucket: int) -> list[int]:
+        slots, link = [], self._heads[bucket]
+        while link:
+            slots.append(link - 1)
+            link = self._records[slots[-1] * self._record_words]
+        return slots
 
     def __len__(self) -> int:
         return int(self._header[COUNT])

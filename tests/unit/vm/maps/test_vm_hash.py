@@ -108,6 +108,19 @@ class TestPrograms:
         assert seen == {n4(number): number * 10 for number in range(4)}
         assert list(each.keys()) == []
 
+    def test_each_shows_no_key_that_was_removed_meanwhile(self) -> None:
+        some = made(MapType.HASH, entries=64, key=8)
+        for number in range(64):
+            some.update(n8(number * 1000), n8(number))
+        left = {key for key, _ in some.each()}
+        seen = []
+        for key, _ in some.each():
+            seen.append(key)
+            left.discard(key)
+            if left:
+                some.delete(left.pop())
+        assert len(seen) == len(set(seen)) == 32
+
 
 class TestPerCpu:
     @pytest.mark.parametrize("kind", PER_CPU)

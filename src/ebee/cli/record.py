@@ -41,8 +41,8 @@ def main(call: Call) -> Answer | None:
 
     spec = open_spec(program_path(path))
     with _written(output) as file, start_recording(spec, file, call.kernel(), pid=pid, comm=comm) as recorder:
-        _say_what_is_recorded(recorder, output)
         with until_interrupted(), _meter() as tell:
+            _say_what_is_recorded(recorder, output)
             recorder.run(duration_s=seconds, count=count, tell=tell)
         end = recorder.stop()
     if end.lost:

@@ -19,6 +19,7 @@ from ebee.recording.outputs import Outputs
 from ebee.recording.recordings import Header, Recording
 from ebee.sessions.c import prints, trace_pipe
 from ebee.spec import ObjectSpec, ProgramSpec
+from ebee.vm.helpers.general import TYPES_SLOT
 from ebee.vm.machine import Task
 
 TYPE_CHECKING = False
@@ -83,6 +84,8 @@ class Replay:
         self._pipe = pipe
         self._outputs = outputs
         self._resources = resources
+        # The machine would make up a struct for the task; here the kernel's own was recorded.
+        kernel.machine.slots.pop(TYPES_SLOT, None)
         self._memory = RecordedMemory.of(kernel.machine)
         self._clock = RecordedClock(kernel.machine, recording.header)
 

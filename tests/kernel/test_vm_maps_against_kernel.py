@@ -42,7 +42,10 @@ pytestmark = needs_root
 
 Operation = tuple[str, tuple[Any, ...]]
 
-FEW = settings(max_examples=25, deadline=None)
+# On emulated kernels everything takes long.
+_SHARE = 5 if "EBEE_EMULATED" in os.environ else 1
+FEW = settings(max_examples=25 // _SHARE, deadline=None)
+FEWER = settings(max_examples=10 // _SHARE, deadline=None)
 LIVE = LiveKernel()
 CPUS = LIVE.cpu_count()
 
@@ -529,7 +532,7 @@ def steps(keys: st.SearchStrategy[bytes], *names: str) -> st.SearchStrategy[Any]
 class TestPrograms:
     @pytest.mark.parametrize("kind", [*HASHES, *LRU, *ARRAYS])
     def test_hashes_and_arrays(self, kind: MapType) -> None:
-        @settings(max_examples=8, deadline=None)
+        @FEWER
         @given(steps(st.integers(0, 4).map(n4), "lookup", "update", "update", "delete"))
         def check(done: list[tuple[str, bytes, int, int]]) -> None:
             hold_programs(MapSetup(kind, "m", 4, 8, 64 if kind in LRU else 3), done)
@@ -538,7 +541,7 @@ class TestPrograms:
 
     @pytest.mark.parametrize("kind", [MapType.QUEUE, MapType.STACK])
     def test_queues_and_stacks(self, kind: MapType) -> None:
-        @settings(max_examples=8, deadline=None)
+        @FEWER
         @given(steps(NO_KEY, "push", "push", "pop", "peek"))
         def check(done: list[tuple[str, bytes, int, int]]) -> None:
             hold_programs(MapSetup(kind, "m", 0, 8, 3), done)
@@ -546,7 +549,7 @@ class TestPrograms:
         check()
 
     @pytest.mark.usefixtures("recent")
-    @settings(max_examples=8, deadline=None)
+    @FEWER
     @given(steps(PREFIXES.map(lambda key: key + b"\0\0"), "lookup", "update", "update", "delete"))
     def test_tries(self, done: list[tuple[str, bytes, int, int]]) -> None:
         hold_programs(MapSetup(MapType.LPM_TRIE, "m", 8, 8, 4, F_NO_PREALLOC), done)
@@ -636,7 +639,7 @@ RING_STEPS = st.one_of(
 
 
 class TestRings:
-    @settings(max_examples=10, deadline=None)
+    @FEWER
     @given(st.lists(RING_STEPS, max_size=25))
     def test_records_lie_where_the_kernel_puts_them(self, done: list[tuple[str, int, int]]) -> None:
         with two_kernels(MapSetup(MapType.RINGBUF, "m", 0, 0, PAGE)) as made, ExitStack() as undo:

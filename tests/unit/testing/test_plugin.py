@@ -125,6 +125,19 @@ def test_firewall(bpf_object):
     result.assert_outcomes(passed=1)
 
 
+def test_what_is_attached_sees_what_arrives(run: Run) -> None:
+    """On the userspace machine, at an interface."""
+    result = run("""
+@pytest.mark.ebee("firewall.bpf.c", variables={"limit": 1})
+def test_firewall(bpf_object):
+    with bpf_object.programs["firewall"].attach("xdp:eth0"):
+        verdicts = [bpf_object.kernel.receive("eth0", packet).verdict for packet in (IPV4, ARP)]
+    assert verdicts == ["pass", "drop"]
+    assert bpf_object.printed() == ("2 is too many",)
+""")
+    result.assert_outcomes(passed=1)
+
+
 def test_each_test_has_its_own_object(run: Run) -> None:
     """What one counted, the next one does not see."""
     result = run("""

@@ -16,12 +16,27 @@ if TYPE_CHECKING:
     from ebee.vm.memory import Region
 
 
+_SPARSE_BYTES: Final = 1 << 20
+
+
 class Arena:
     """Bytes of this process."""
 
     def allocate(self, size_bytes: int) -> tuple[int, memoryview]:
-        """Return zeros, and where they begin in the arena; aligned to 16 bytes."""
-        return 0, memoryview(bytearray(size_bytes))
+        """Return zeros, and where they begin in the arena; aligned to 16 bytes.
+
+        Raises:
+            MemoryError: the system has no more.
+        """
+        if size_bytes < _SPARSE_BYTES:
+            return 0, memoryview(bytearray(size_bytes))
+        # Large maps are mostly empty. These pages take no memory before they are written; a bytearray's do.
+        import mmap
+
+        try:
+            return 0, memoryview(mmap.mmap(-1, size_bytes))
+        except (OSError, OverflowError):
+            raise MemoryError from None
 
     def free(self, start: int, size_bytes: int) -> None:
         """Give bytes back. Here Python does."""

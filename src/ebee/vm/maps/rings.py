@@ -66,7 +66,7 @@ class _Ring(VmMap):
         self._mask = size - 1
         self._page = page
         with enough_memory():
-            self._whole = memoryview(bytearray(2 * page + 2 * size))
+            self._start, self._whole = memory.arena.allocate(2 * page + 2 * size)
         self._data = self._whole[2 * page :]
         self._words = self._data.cast("I")
         self._consumer = self._whole[:8].cast("Q")
@@ -84,6 +84,10 @@ class _Ring(VmMap):
 
     def mapped(self) -> memoryview:
         return self._whole
+
+    def close(self) -> None:
+        super().close()
+        self.memory.arena.free(self._start, 2 * self._page + 2 * self.size_bytes)
 
     def read(self, key: bytes, flags: int = 0) -> bytes | None:
         self.check_read(key, flags)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import pytest
 
@@ -13,6 +13,7 @@ from ebee.btf.types import Kind
 from ebee.errors import KernelError, VerifierError
 from ebee.host.kernel_types import kernel_types
 from ebee.kernel.live import LiveKernel
+from ebee.kernel.protocol import Kernel
 from ebee.kernel.simulated import SimulatedKernel
 from ebee.loader import LoadedObject, load
 from tests.kernel.door import needs_root
@@ -55,7 +56,7 @@ Answer = tuple[object, ...]
 
 
 class Pair:
-    """One object in both kernels."""
+    """One object in both kernels, and in the simulated one with either engine."""
 
     def __init__(self, objects: list[LoadedObject]) -> None:
         self.objects = objects
@@ -70,8 +71,9 @@ class Pair:
         self, data: bytes = bytes(64), context: bytes = b"", values: Mapping[str, object] | None = None
     ) -> Answer:
         """Check that both kernels answer the same, and return it."""
-        live, machine = self.answers(data, context, values)
-        assert machine == live, (data.hex(), context.hex(), values)
+        live, interpreted, native = self.answers(data, context, values)
+        assert interpreted == live, (data.hex(), context.hex(), values)
+        assert native == live, (data.hex(), context.hex(), values)
         return live
 
 
@@ -89,10 +91,12 @@ def _answer(loaded: LoadedObject, data: bytes, context: bytes, values: Mapping[s
 
 @contextmanager
 def both(text: str) -> Iterator[Pair]:
-    """Load a program into both kernels."""
+    """Load a program into the running kernel and into a simulated one for each engine."""
     spec = spec_of(INCLUDES + text)
-    with load(spec, LiveKernel()) as live, load(spec, SimulatedKernel(engine="interpreter")) as machine:
-        yield Pair([live, machine])
+    kernels: list[Kernel] = [LiveKernel()]
+    kernels += [SimulatedKernel(engine=engine) for engine in ("interpreter", "native")]
+    with ExitStack() as stack:
+        yield Pair([stack.enter_context(load(spec, kernel)) for kernel in kernels])
 
 
 def tc(body: str, *, section: str = "tc", state: str = SKB_STATE, globals: str = "") -> str:
@@ -186,6 +190,69 @@ def test_bytes_of_packets(section: str) -> None:
         for at in (0, 14, 60, 68, 74, 75, 82, 1000, 0x7FFFFFF0, -1):
             for flags in (0, 1, 2, 3, 4):
                 pair.agree(V4, values={"a": at, "flags": flags})
+
+
+SEQUENCE = """
+struct op { unsigned char kind; int a; int b; unsigned long f; };
+struct op ops[6]; int count; long r[64]; char buf[24];
+static __attribute__((noinline)) int one(struct __sk_buff *s, int i)
+{
+    struct op *o;
+    if (i < 0 || i > 5) return 0;
+    o = &ops[i];
+    switch (o->kind) {
+    case 0: return bpf_skb_vlan_push(s, bpf_htons(o->a), o->b);
+    case 1: return bpf_skb_vlan_pop(s);
+    case 2: return bpf_skb_adjust_room(s, o->a, o->b, o->f);
+    case 3: return bpf_skb_change_tail(s, o->a, o->f);
+    case 4: return bpf_skb_change_head(s, o->a, o->f);
+    case 5: return bpf_skb_change_proto(s, bpf_htons(o->a), o->f);
+    case 6: return bpf_skb_store_bytes(s, o->a, buf, 12, o->f);
+    case 7: return bpf_skb_load_bytes(s, o->a, buf, 16);
+    case 8: return bpf_skb_load_bytes_relative(s, o->a, buf, 16, o->b);
+    case 9: return bpf_l3_csum_replace(s, o->a, o->b, o->f, 2);
+    case 10: return bpf_l4_csum_replace(s, o->a, o->b, o->f, 4);
+    case 11: return bpf_skb_ecn_set_ce(s);
+    case 12: return bpf_csum_level(s, o->a);
+    }
+    return 0;
+}
+#define STEP(i) if (i < count) { r[i * 9] = one(s, i); r[i * 9 + 1] = s->len; r[i * 9 + 2] = s->protocol; \\
+    r[i * 9 + 3] = s->vlan_tci; r[i * 9 + 4] = s->vlan_proto; r[i * 9 + 5] = s->vlan_present; \\
+    r[i * 9 + 6] = (long)s->data_end - (long)s->data; r[i * 9 + 7] = *(long *)buf; }
+SEC("tc") int f(struct __sk_buff *s) { STEP(0) STEP(1) STEP(2) STEP(3) STEP(4) STEP(5) return 0; }
+"""
+ENCAPSULATIONS = (0, 0, 0, 1, 2, 4, 10, 20, 18, 32, 128, 256, 14 << 56 | 66, 14 << 56 | 68, 4 << 56 | 2)
+
+
+def _operation(draw: random.Random) -> tuple[int, int, int, int]:
+    """Return the kind of a call and its arguments; sizes stay within the headroom of the kernel's packet."""
+    kind = draw.choice((0, 0, 1, 1, 2, 2, 2, 3, 4, 5, 6, 7, 8, 8, 9, 10, 11, 12))
+    room = draw.choice((4, 8, 10, -4, -8, -20, -40, draw.randrange(-60, 10)))
+    at, half = draw.randrange(100), draw.getrandbits(16)
+    return {
+        0: (kind, draw.choice((0x8100, 0x88A8, 0x1234)), half, 0),
+        2: (kind, room, draw.randrange(2), draw.choice(ENCAPSULATIONS)),
+        3: (kind, draw.randrange(150), 0, 0),
+        4: (kind, draw.choice((0, 4, 10)), 0, 0),
+        5: (kind, draw.choice((0x0800, 0x86DD)), 0, 0),
+        6: (kind, at, 0, draw.randrange(4)),
+        8: (kind, at, draw.randrange(2), 0),
+        9: (kind, at & ~1, half, draw.getrandbits(16)),
+        10: (kind, at & ~1, half, draw.getrandbits(16)),
+        12: (kind, draw.randrange(4), 0, 0),
+    }.get(kind, (kind, at, 0, 0))
+
+
+def test_sequences_of_calls() -> None:
+    draw = random.Random(3)
+    with both(SEQUENCE) as pair:
+        for _ in range(500):
+            calls = [_operation(draw) for _ in range(draw.randrange(1, 7))]
+            filled = calls + [(0, 0, 0, 0)] * (6 - len(calls))
+            ops = [dict(zip(("kind", "a", "b", "f"), call, strict=True)) for call in filled]
+            values = {"ops": ops, "count": len(calls), "r": [0] * 64, "buf": "z" * 20}
+            pair.agree(draw.choice(list(FRAMES.values())), values=values)
 
 
 # -- checksums ---------------------------------------------------------------------------------------

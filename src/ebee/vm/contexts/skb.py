@@ -73,6 +73,9 @@ class Skb:
         kind: the program's type.
         mac, network: where these headers begin, counted from the packet's begin; the first is negative for
             programs that see packets from their network header on.
+        mac_bytes: how long the link's header is taken to be; 0 until a helper has measured it.
+        transport: where the transport header begins, for packets that a helper has put into another one
+            with such a header; None before that.
         encapsulated: a helper has put headers around the packet.
         tunnel_key, tunnel_options: what helpers of tunnels get and set; settable.
         checksum: what the device said of the checksum (`none`, `unnecessary`, `complete`), with its level.
@@ -86,6 +89,8 @@ class Skb:
         self.kind = kind
         self.mac = mac
         self.network = mac + ETHERNET_BYTES
+        self.mac_bytes = 0
+        self.transport: int | None = None
         self.encapsulated = False
         self.tunnel_key: bytes | None = None
         self.tunnel_options = b""
@@ -100,6 +105,22 @@ class Skb:
     def set(self, name: str, value: int) -> None:
         """Write a number of the context."""
         set_field(self.region, SK_BUFF, name, value)
+
+    def insert(self, offset: int, size_bytes: int) -> None:
+        """Make room of zeros within the packet; the transport header stays where it is in memory."""
+        self.packet.insert(offset, size_bytes, self.memory)
+        if self.transport is not None:
+            self.transport += size_bytes
+
+    def remove(self, offset: int, size_bytes: int) -> None:
+        """Take bytes out of the packet."""
+        self.packet.remove(offset, size_bytes, self.memory)
+        if self.transport is not None:
+            self.transport -= size_bytes
+
+    def measure_mac(self) -> None:
+        """Take the link's header to be all before the network's."""
+        self.mac_bytes = self.network - self.mac
 
     @property
     def protocol(self) -> int:

@@ -33,7 +33,8 @@ _ROOM_FLAGS = _GROW_FLAGS | _SHRINK_FLAGS
 def skb_change_tail(run: Run, r1: int, r2: int, r3: int, r4: int, r5: int) -> int:
     """Cut the packet's end off, or let it grow by zeros."""
     skb, length = skb_of(run, r1, "skb_change_tail"), u32(r2)
-    if r3 or not max(0, skb.network) <= length <= MOST_BYTES:
+    least = max(0, skb.network) if skb.transport is None or skb.transport <= 0 else skb.transport
+    if r3 or not least <= length <= MOST_BYTES:
         return -EINVAL
     if skb.encapsulated:
         return -ENOTSUPP
@@ -47,8 +48,9 @@ def skb_change_head(run: Run, r1: int, r2: int, r3: int, r4: int, r5: int) -> in
     skb, size = skb_of(run, r1, "skb_change_head"), u32(r2)
     if r3 or len(skb.packet) + size > MOST_BYTES:
         return -EINVAL
-    skb.packet.insert(0, size, run.memory)
+    skb.insert(0, size)
     skb.mac, skb.network = 0, skb.network + size
+    skb.measure_mac()
     return 0
 
 
@@ -62,11 +64,11 @@ def skb_change_proto(run: Run, r1: int, r2: int, r3: int, r4: int, r5: int) -> i
     difference = HEADER_BYTES[IPV6] - HEADER_BYTES[IPV4]
     at = skb.network - skb.mac
     if (skb.protocol, wanted) == (IPV4, IPV6):
-        skb.packet.insert(at, difference, run.memory)
+        skb.insert(at, difference)
     elif (skb.protocol, wanted) == (IPV6, IPV4):
         if at + difference > len(skb.packet):
             return -ENOMEM
-        skb.packet.remove(at, difference, run.memory)
+        skb.remove(at, difference)
     else:
         return -ENOTSUPP
     skb.protocol = wanted
@@ -83,7 +85,7 @@ def skb_adjust_room(run: Run, r1: int, r2: int, r3: int, r4: int, r5: int) -> in
     if refusal:
         return refusal
     at = skb.network - skb.mac + (HEADER_BYTES[skb.protocol] if mode == bpf.ADJ_ROOM_NET else 0)
-    answer = _shrink(run, skb, at, -difference, r4) if difference < 0 else _grow(run, skb, at, difference, r4)
+    answer = _shrink(skb, at, -difference, r4) if difference < 0 else _grow(skb, at, difference, r4)
     if not answer and not r4 & bpf.F_ADJ_ROOM_NO_CSUM_RESET:
         reset_level(skb)
     return answer
@@ -108,16 +110,18 @@ def _room_refused(skb: Skb, difference: int, mode: int, flags: int) -> int:
     return -ENOTSUPP if too_short or too_long else 0
 
 
-def _grow(run: Run, skb: Skb, at: int, size: int, flags: int) -> int:
+def _grow(skb: Skb, at: int, size: int, flags: int) -> int:
     inner_mac_bytes = flags >> bpf.ADJ_ROOM_ENCAP_L2_SHIFT
     if flags & _ENCAP_L3:
         refusal = _encapsulation_refused(skb, size, flags, inner_mac_bytes)
         if refusal:
             return refusal
-    skb.packet.insert(at, size, run.memory)
+    skb.insert(at, size)
     if flags & _ENCAP_L3:
         skb.encapsulated = True
         skb.protocol = IPV6 if flags & bpf.F_ADJ_ROOM_ENCAP_L3_IPV6 else IPV4
+        if flags & _ENCAP_L4:
+            skb.transport = skb.network + HEADER_BYTES[skb.protocol]
     return 0
 
 
@@ -131,12 +135,12 @@ def _encapsulation_refused(skb: Skb, size: int, flags: int, inner_mac_bytes: int
     return -EINVAL if inner_mac_bytes > size else 0
 
 
-def _shrink(run: Run, skb: Skb, at: int, size: int, flags: int) -> int:
+def _shrink(skb: Skb, at: int, size: int, flags: int) -> int:
     if flags & ~_SHRINK_FLAGS:
         return -EINVAL
     if at + size > len(skb.packet):
         return -ENOMEM
-    skb.packet.remove(at, size, run.memory)
+    skb.remove(at, size)
     if flags & bpf.F_ADJ_ROOM_DECAP_L3_IPV6:
         skb.protocol = IPV6
     elif flags & bpf.F_ADJ_ROOM_DECAP_L3_IPV4:
@@ -152,11 +156,12 @@ def skb_vlan_push(run: Run, r1: int, r2: int, r3: int, r4: int, r5: int) -> int:
     kind = int.from_bytes(u16(r2).to_bytes(2, "little"), "big")
     if skb.get("vlan_present"):
         outer = _swapped(skb.get("vlan_proto"))
-        skb.packet.insert(_ADDRESSES_BYTES, _VLAN_BYTES, run.memory)
+        skb.insert(_ADDRESSES_BYTES, _VLAN_BYTES)
         tag = outer.to_bytes(2, "big") + u16(skb.get("vlan_tci")).to_bytes(2, "big")
         skb.packet.bytes()[_ADDRESSES_BYTES : _ADDRESSES_BYTES + _VLAN_BYTES] = tag
         skb.protocol = outer
     _put_tag(skb, kind if kind in VLAN_TYPES else VLAN_TYPES[0], u16(r3))
+    skb.measure_mac()
     return 0
 
 
@@ -164,17 +169,23 @@ def skb_vlan_push(run: Run, r1: int, r2: int, r3: int, r4: int, r5: int) -> int:
 def skb_vlan_pop(run: Run, r1: int, r2: int, r3: int, r4: int, r5: int) -> int:
     """Take the outermost tag away; the next one moves from the bytes to beside them."""
     skb = skb_of(run, r1, "skb_vlan_pop")
+    answer = _pop(skb)
+    skb.measure_mac()
+    return answer
+
+
+def _pop(skb: Skb) -> int:
     if skb.get("vlan_present"):
         skb.set("vlan_present", 0)
         skb.set("vlan_tci", 0)
         skb.set("vlan_proto", 0)
     elif skb.protocol not in VLAN_TYPES:
         return 0
-    elif _take_tag(run, skb) is None:
+    elif _take_tag(skb) is None:
         return -ENOMEM
     if skb.protocol not in VLAN_TYPES:
         return 0
-    kind, number = skb.protocol, _take_tag(run, skb)
+    kind, number = skb.protocol, _take_tag(skb)
     if number is None:
         return -ENOMEM
     _put_tag(skb, kind, number)
@@ -187,15 +198,16 @@ def _put_tag(skb: Skb, kind: int, number: int) -> None:
     skb.set("vlan_tci", number)
 
 
-def _take_tag(run: Run, skb: Skb) -> int | None:
+def _take_tag(skb: Skb) -> int | None:
     """Take the tag out of the packet's bytes and return its number; None where the packet is too short."""
     if len(skb.packet) < ETHERNET_BYTES + _VLAN_BYTES:
         return None
     tag = bytes(skb.packet.bytes()[_ADDRESSES_BYTES : ETHERNET_BYTES + _VLAN_BYTES])
-    skb.packet.remove(_ADDRESSES_BYTES, _VLAN_BYTES, run.memory)
+    skb.remove(_ADDRESSES_BYTES, _VLAN_BYTES)
     inner = int.from_bytes(tag[4:6], "big")
     after = bytes(skb.packet.bytes()[ETHERNET_BYTES : ETHERNET_BYTES + 2])
     skb.protocol = inner if inner >= _FIRST_ETHERTYPE else 0x0001 if after == b"\xff\xff" else 0x0004
+    skb.network = max(ETHERNET_BYTES, skb.network - _VLAN_BYTES)
     return int.from_bytes(tag[2:4], "big")
 
 
@@ -226,7 +238,7 @@ def set_congestion(skb: Skb) -> int:
 
 def _inner_protocol(skb: Skb) -> int:
     """Return the protocol behind all tags that are in the packet's bytes."""
-    kind, at = skb.protocol, ETHERNET_BYTES
+    kind, at = skb.protocol, skb.mac_bytes - _VLAN_BYTES if skb.mac_bytes else ETHERNET_BYTES
     while kind in VLAN_TYPES and at + _VLAN_BYTES <= len(skb.packet):
         kind = int.from_bytes(skb.packet.bytes()[at + 2 : at + _VLAN_BYTES], "big")
         at += _VLAN_BYTES

@@ -20,7 +20,7 @@ from ebee.errors import Notice, VerifierError
 from ebee.kernel.live import LiveKernel
 from ebee.recording.events import PieceKind
 from ebee.recording.recordings import Recording, open_recording
-from ebee.recording.replay import Replay, replay
+from ebee.recording.replaying import Replay, replay
 from ebee.recording.session import Progress, start_recording
 from ebee.spec import ObjectSpec
 from tests.kernel.door import needs_root

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ebee.maps import Map
-    from ebee.recording.replay import Replay, Replayed
+    from ebee.recording.replaying import Replay, Replayed
     from ebee.spec import ObjectSpec
 
 _SHOWN = 20
@@ -56,7 +56,7 @@ def run(call: Call, spec: ObjectSpec, events: str) -> None:
     from ebee.cli.run_packets import count as most_of
     from ebee.recording.examples import recording_path
     from ebee.recording.recordings import open_recording
-    from ebee.recording.replay import replay
+    from ebee.recording.replaying import replay
 
     count, engine = most_of(call), call.text("engine") or "auto"
     with (

@@ -9,7 +9,7 @@ import pytest
 from ebee.errors import SpecError
 from ebee.recording.examples import EXAMPLES, is_example, program_path, recording_path
 from ebee.recording.recordings import open_recording
-from ebee.recording.replay import replay
+from ebee.recording.replaying import replay
 from ebee.sessions.c import open_spec
 
 

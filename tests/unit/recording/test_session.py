@@ -12,7 +12,7 @@ from ebee.errors import VerifierError
 from ebee.kernel.simulated import SimulatedKernel
 from ebee.recording.events import Event, PieceKind
 from ebee.recording.recordings import Recording
-from ebee.recording.replay import replay
+from ebee.recording.replaying import replay
 from ebee.recording.session import Progress, start_recording
 from ebee.spec import ObjectSpec
 from ebee.vm.machine import Task

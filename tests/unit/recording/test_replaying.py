@@ -15,7 +15,7 @@ from ebee.errors import EbeeError, FormatError, MachineError, Notice
 from ebee.kernel.simulated import SimulatedKernel
 from ebee.recording.events import Event, EventFlag, Piece, PieceKind, encode_event
 from ebee.recording.recordings import Header, RecordedProgram, Recording, RecordingWriter
-from ebee.recording.replay import Replayed, replay
+from ebee.recording.replaying import Replayed, replay
 from ebee.spec import ObjectSpec
 from tests.support.objects import spec_of
 

@@ -29,10 +29,8 @@ _MAY_NOT_WRITE_PACKETS = frozenset(
 
 def load(walk: Walk, instruction: Instruction) -> Pairs:
     """Do an instruction of class LDX."""
-    opcode, dst, src, offset, imm = instruction
+    opcode, dst, src, offset, _ = instruction
     size = _SIZES[opcode & 0x18]
-    if imm:
-        raise Complaint(EINVAL, "BPF_LDX uses reserved fields")
     base = walk.need(src)
     walk.writable(dst)
     value = read(walk, src, base, offset, size)
@@ -81,6 +79,7 @@ def _atomic(walk: Walk, instruction: Instruction, base: Value, value: Value, siz
     kind = base.kind
     if kind == "ctx" or kind.startswith(("pkt", "sock", "flow_keys")):
         raise Complaint(EACCES, f"BPF_ATOMIC stores into R{dst} {kind} is not allowed")
+    _check_alignment(base, offset, size)
     read(walk, dst, base, offset, size)
     write(walk, dst, base, offset, size, of_bytes(size))
     if not imm & Atomic.FETCH:
@@ -89,6 +88,14 @@ def _atomic(walk: Walk, instruction: Instruction, base: Value, value: Value, siz
     old: Value = ANYTHING if base is ANYTHING else of_bytes(size)
     walk.registers[target] = old
     return ((target, old),)
+
+
+def _check_alignment(base: Value, offset: int, size: int) -> None:
+    """Complain of an atomic operation across words, which no processor does."""
+    if not isinstance(base, Pointer) or base.kind != "map_value" or base.variable is not None:
+        return
+    if (base.offset + offset) % size:
+        raise Complaint(EACCES, f"misaligned value access off 0+{base.offset}+{offset} size {size}")
 
 
 # -- one access -------------------------------------------------------------------------------------

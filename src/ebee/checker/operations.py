@@ -137,15 +137,24 @@ def _two_operands(walk: Walk, instruction: Instruction, left: Value, right: Valu
         return _pointer(walk, instruction.dst, left, right, operation, wide=wide)
     assert isinstance(left, Scalar)
     assert isinstance(right, Pointer)
-    if operation == Alu.SUB and wide:
-        raise Complaint(EACCES, f"R{instruction.dst} tried to subtract pointer from scalar")
-    return _pointer(walk, instruction.dst, right, left, operation, wide=wide)
+    return _pointer(walk, instruction.dst, right, left, operation, wide=wide, turned=True)
 
 
 def _pointer(
-    walk: Walk, register: int, pointer: Pointer, number: Scalar, operation: int, *, wide: bool
+    walk: Walk,
+    register: int,
+    pointer: Pointer,
+    number: Scalar,
+    operation: int,
+    *,
+    wide: bool,
+    turned: bool = False,
 ) -> Value:
-    """Return a pointer with a number added or taken away; complain of all else."""
+    """Return a pointer with a number added or taken away; complain of all else.
+
+    Args:
+        turned: the number stands on the left.
+    """
     if not wide:
         if operation == Alu.SUB:
             return of_bytes(4)
@@ -167,6 +176,10 @@ def _pointer(
         raise Complaint(
             EACCES, f"R{register} pointer arithmetic with {ALU_SIGNS[operation]} operator prohibited"
         )
+    if operation == Alu.SUB and turned:
+        raise Complaint(EACCES, f"R{register} tried to subtract pointer from scalar")
+    if operation == Alu.SUB and pointer.kind == "fp":
+        raise Complaint(EACCES, f"R{register} subtraction from stack pointer prohibited")
     result = _shifted(walk, pointer, number, operation)
     _check_sane(pointer.kind, result.variable or ZERO, result.offset)
     return result

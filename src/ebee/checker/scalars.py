@@ -8,6 +8,8 @@ Source: kernel/bpf/verifier.c, reg_bounds_sync(); kernel/bpf/tnum.c.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 M64 = (1 << 64) - 1
 M32 = (1 << 32) - 1
 S64_MIN, S64_MAX = -(1 << 63), (1 << 63) - 1
@@ -168,6 +170,7 @@ def _short(value: int) -> str:
 
 
 # -- bounds that agree ------------------------------------------------------------------------------
+@lru_cache(maxsize=2048)
 def settled(bounds: Bounds) -> Bounds | None:
     """Let each bound learn from the others; None where no number fits them all."""
     for _ in range(4):

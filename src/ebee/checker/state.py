@@ -148,7 +148,7 @@ class State:
         lock: the id of what holds the lock that is taken; None for none.
         certain: whether the kernel is sure to go this way, too.
         trail: how it came here.
-        seen: what was known at the loops that it went through: the last first.
+        seen: what was known at the places that it went through to which several ways lead: the last first.
     """
 
     __slots__ = ("certain", "frames", "lock", "references", "seen", "slot", "trail")
@@ -234,17 +234,30 @@ class State:
 
     def equals(self, other: State) -> bool:
         """Whether it is the same in everything, and nothing in it is vague."""
+        if len(self.frames) != len(other.frames) or self.lock != other.lock:
+            return False
+        for mine, theirs in zip(self.frames, other.frames, strict=True):
+            for value, old in zip(mine.registers, theirs.registers, strict=True):
+                if value is not old and not _same(value, old):
+                    return False
+            if mine.caller != theirs.caller or mine.stack.keys() != theirs.stack.keys():
+                return False
         return (
-            len(self.frames) == len(other.frames)
-            and self.lock == other.lock
-            and self.references == other.references
+            self.references == other.references
+            and self._is_settled()
             and all(
-                mine.caller == theirs.caller
-                and all(map(_same, mine.registers, theirs.registers))
-                and mine.stack.keys() == theirs.stack.keys()
-                and all(_same_slot(slot, theirs.stack[place]) for place, slot in mine.stack.items())
+                _same_slot(slot, theirs.stack[place])
                 for mine, theirs in zip(self.frames, other.frames, strict=True)
+                for place, slot in mine.stack.items()
             )
+        )
+
+    def _is_settled(self) -> bool:
+        """Whether the kernel knows no more than is known here."""
+        return not any(
+            value is ANYTHING or (isinstance(value, Scalar) and value.vague)
+            for frame in self.frames
+            for value in frame.registers
         )
 
     def widen(self, earlier: State) -> None:

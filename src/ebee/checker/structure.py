@@ -52,8 +52,10 @@ class Shape:
         Raises:
             Complaint: it has none that could run.
         """
+        if not code:
+            raise Complaint(EINVAL, "last insn is not an exit or jmp")
         self.code = code
-        self.functions = functions
+        self.functions = {key: slot for key, slot in functions.items() if 0 <= slot < len(code)}
         self.begins = self._function_begins()
         self.targets: set[int] = set()
         self.loops: set[int] = set()
@@ -87,9 +89,9 @@ class Shape:
                     raise Complaint(EINVAL, "call to invalid destination")
                 begins.add(target)
             elif instruction.opcode == LD_IMM64 and slot + 1 < len(self.code):
-                target_of_load = self.function_at(slot)
-                if target_of_load is not None and 0 <= target_of_load < len(self.code):
-                    begins.add(target_of_load)
+                named = self.function_at(slot)
+                if named is not None:
+                    begins.add(named)
         return sorted(begins)
 
     def _check_jumps(self) -> None:
@@ -110,7 +112,9 @@ class Shape:
     def _check_encodings(self) -> None:
         slot, count = 0, len(self.code)
         while slot < count:
-            opcode, dst, src, _, _ = self.code[slot]
+            opcode, dst, src, _, imm = self.code[slot]
+            if opcode & 7 == Class.LDX and imm:
+                raise Complaint(EINVAL, "BPF_LDX uses reserved fields")
             if not known(opcode):
                 raise Complaint(EINVAL, f"unknown opcode {opcode:02x}")
             if opcode == LD_IMM64:

@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 
 Pairs = tuple[tuple[int, Value | None], ...]
 
-_STEPS_PER_INSTRUCTION, _STEPS_AT_LEAST = 12, 16_000
-_REMEMBERED, _VISITS, _LONGEST_LOOK_BACK = 6, 48, 64
+_STEPS_PER_INSTRUCTION, _STEPS_AT_LEAST = 8, 16_000
+_REMEMBERED, _VISITS, _LONGEST_LOOK_BACK, _COMPARED = 6, 48, 48, 2
 # Addresses that look like the kernel's: see vm.memory.
 _REGION_SHIFT, _KERNEL_REGIONS = 52, 0xF00
 _STRICT_ALIGNMENT = 1 << 0
@@ -296,18 +296,19 @@ class Walk:
         if place is None:
             place = self._places[state.slot] = Place()
         place.visits += 1
-        earlier = self._last_round(state) if state.slot in self.shape.loops else None
-        if earlier is not None and earlier.equals(state) and not self._may_progress_unseen:
+        rounds = self._rounds(state)
+        if any(old.equals(state) for old in rounds[:_COMPARED]) and not self._may_progress_unseen:
             raise Complaint(EINVAL, *self._endless(state))
         live = self.shape.live(state.slot)
         # A loop goes on though only its numbers change; elsewhere that makes no difference after a while.
-        loosely = place.visits > _REMEMBERED and earlier is None
-        if any(old.covers(state, live, loosely=loosely) for old in place.states):
+        loosely = place.visits > _REMEMBERED and not rounds
+        # Where this way was before is no reason to end here: whether it is right is not known yet.
+        if any(old.covers(state, live, loosely=loosely) for old in place.states if old not in rounds):
             return True
         if place.visits > _VISITS and self.steps > self.budget // 3:
-            if earlier is None or place.visits > 2 * _VISITS + self.budget // 3:
+            if not rounds or place.visits > 2 * _VISITS + self.budget // 3:
                 return True
-            state.widen(earlier)
+            state.widen(rounds[0])
             if place.states[-1].covers(state, live, loosely=True):
                 return True
         self._remember(place, state)
@@ -319,19 +320,19 @@ class Walk:
             place.states.append(snapshot)
         else:
             place.states[place.visits % _REMEMBERED] = snapshot
-        if state.slot in self.shape.loops:
-            state.seen = (state.seen, snapshot)
+        state.seen = (state.seen, snapshot)
 
-    def _last_round(self, state: State) -> State | None:
-        """Return what was known when this way was here before; None where it was not."""
+    def _rounds(self, state: State) -> list[State]:
+        """Return what was known when this way was here before, the last time first."""
+        found: list[State] = []
         link, depth = state.seen, len(state.frames)
         for _ in range(_LONGEST_LOOK_BACK):
             if link is None:
-                return None
+                break
             link, old = link
             if old.slot == state.slot and len(old.frames) == depth:
-                return old
-        return None
+                found.append(old)
+        return found
 
     def _endless(self, state: State) -> tuple[str, ...]:
         from ebee.checker.log import dump

@@ -90,6 +90,24 @@ class SimulatedKernel(Programs, Maps, Objects, Attaching, Network, Tracing, Fact
         """The name of what runs programs: `interpreter` or `native`."""
         return self.state.engine.name
 
+    def stop(self) -> None:
+        """End the process in which native code runs, where there is one; a later run starts another."""
+        end = getattr(self.state.engine, "close", None)
+        if end is not None:
+            end()
+
+    def run_timers(self) -> int:
+        """Call the functions of all timers that are due by the machine's clock; how many.
+
+        A timer that a function starts is called next time.
+
+        Raises:
+            MachineError: a function did what it must not.
+        """
+        from ebee.vm.helpers.timers import run_timers
+
+        return run_timers(self.state.machine, self.state.engine)
+
     def close(self, fd: int) -> None:
         """Give a descriptor back."""
         try:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import gc
-import os
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -11,26 +9,14 @@ from pathlib import Path
 import pytest
 
 from ebee.kernel.protocol import Kernel
-from tests.kernel.door import nothing_left_open
-from tests.shared.places import Wire, live_wire, nothing_left_inside, simulated, simulated_wire
+from tests.shared.places import Wire, live_wire, named_kernel, simulated_wire
 
 
 @pytest.fixture(params=["live", "vm"])
 def kernel(request: pytest.FixtureRequest) -> Iterator[Kernel]:
     """A kernel, in which and at which nothing is left open in the end."""
-    if request.param == "live":
-        if os.geteuid() != 0:
-            pytest.skip("the live kernel is asked as root")
-        from ebee.kernel.live import LiveKernel
-
-        with nothing_left_open():
-            yield LiveKernel()
-            gc.collect()
-        return
-    made = simulated()
-    with nothing_left_open(), nothing_left_inside(made):
+    with named_kernel(request.param) as made:
         yield made
-        gc.collect()
 
 
 @pytest.fixture

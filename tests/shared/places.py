@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import gc
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+import pytest
+
+from ebee.kernel.live import LiveKernel
 from ebee.kernel.protocol import Kernel, ObjectKind
 from ebee.kernel.simulated import SimulatedKernel
 from ebee.record import NamedTuple
+from tests.kernel.door import nothing_left_open
 
 FRAME = bytes(12) + b"\x88\xb5" + bytes(range(46))
 """An Ethernet frame of a type that is free for experiments, so that no protocol answers it."""
@@ -26,9 +32,26 @@ class Wire(NamedTuple):
     send: Callable[[bytes], object]
 
 
-def simulated() -> SimulatedKernel:
-    """Return a simulated kernel with as many CPUs as the running one, which tests compare it with."""
-    return SimulatedKernel(cpus=2)
+@contextmanager
+def named_kernel(name: str) -> Iterator[Kernel]:
+    """A kernel, in which and at which nothing is left open in the end.
+
+    Args:
+        name: `live`, `vm`, or an engine of the simulated kernel.
+    """
+    if name == "live":
+        if os.geteuid() != 0:
+            pytest.skip("the live kernel is asked as root")
+        with nothing_left_open():
+            yield LiveKernel()
+            gc.collect()
+        return
+    # As many CPUs as tests of per-CPU maps need to see a difference.
+    made = SimulatedKernel(cpus=2, engine="auto" if name == "vm" else name)
+    with nothing_left_open(), nothing_left_inside(made):
+        yield made
+        gc.collect()
+        made.stop()
 
 
 @contextmanager

@@ -113,7 +113,7 @@ def test_what_the_running_kernel_refuses_is_done_on_the_machine(running: FakeKer
             raise _DENIED
         return kernel.label
 
-    said = _notices(lambda: asked.append(on_kernel(None, action)))  # type: ignore[arg-type,func-returns-value]
+    said = _notices(lambda: asked.append(on_kernel(None, action)))  # type: ignore[arg-type]
     assert [getattr(kernel, "label", kernel) for kernel in asked] == ["fake", "vm", "vm"]
     assert said == [
         "load it: this process lacks CAP_BPF (EPERM); "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from ebee.record import NamedTuple, Record
 from ebee.vm.machine import Machine
@@ -51,6 +51,31 @@ class Route(NamedTuple):
         return ip_network(self.target, strict=False)
 
 
+class Socket(NamedTuple):
+    """A socket that bpf_sk_lookup_tcp() and its kin find.
+
+    Attributes:
+        protocol: `tcp` or `udp`.
+        port, address: where it is bound; no address means any.
+        peer_port, peer_address: the other end of a connection; port 0 for a socket without one.
+        state: of TCP, TCP_LISTEN (10) by default; 1 is an established connection.
+        facts: other fields of struct bpf_sock, by name, such as `mark`.
+    """
+
+    protocol: str
+    port: int
+    address: str | None = None
+    peer_port: int = 0
+    peer_address: str | None = None
+    state: int = 10
+    facts: Mapping[str, int] = {}
+
+    def fits(self, protocol: str, ours: tuple[str, int], theirs: tuple[str, int]) -> bool:
+        """Return whether packets from their address and port to ours are for it."""
+        bound = self.protocol == protocol and self.port == ours[1] and self.address in (None, ours[0])
+        return bound and (self.peer_port == 0 or (self.peer_address, self.peer_port) == theirs)
+
+
 class Redirect(NamedTuple):
     """Where a program sends its packet: `Run.redirected`.
 
@@ -76,11 +101,13 @@ class Network(Record):
     Attributes:
         interfaces: those that exist; None stands for any, with the usual MTUs.
         routes: what bpf_fib_lookup() finds; the longest prefix wins.
+        sockets: what the lookups of sockets find; one with a connection goes before one without.
         socket_cookie, netns_cookie, socket_uid: what helpers of those names say.
     """
 
     interfaces: Sequence[Interface] | None = None
     routes: Sequence[Route] = ()
+    sockets: Sequence[Socket] = ()
     socket_cookie: int = 1
     netns_cookie: int = 1
     socket_uid: int = 0
@@ -90,6 +117,11 @@ class Network(Record):
         if self.interfaces is None:
             return LOOPBACK_MTU if ifindex == 1 else ETHERNET_MTU
         return next((each.mtu for each in self.interfaces if each.ifindex == ifindex), None)
+
+    def socket_for(self, protocol: str, ours: tuple[str, int], theirs: tuple[str, int]) -> Socket | None:
+        """Return the socket that packets from their address and port to ours are for."""
+        fitting = [each for each in self.sockets if each.fits(protocol, ours, theirs)]
+        return max(fitting, key=lambda each: each.peer_port != 0, default=None)
 
     def route_to(self, address: str) -> Route | None:
         """Return the way to an address, by the longest prefix."""

@@ -48,11 +48,11 @@ _HOMES = {
     "headers": (
         "skb_change_tail skb_change_head skb_change_proto skb_adjust_room skb_vlan_push skb_vlan_pop "
     ),
-    "routing": (
-        "redirect redirect_peer redirect_neigh clone_redirect check_mtu fib_lookup sk_lookup_tcp "
-        "sk_lookup_udp skc_lookup_tcp sk_release sk_fullsock get_listener_sock tcp_sock "
+    "routing": "redirect redirect_peer redirect_neigh clone_redirect check_mtu fib_lookup",
+    "lookups": (
+        "sk_lookup_tcp skc_lookup_tcp sk_lookup_udp sk_release sk_fullsock get_listener_sock tcp_sock "
         "skc_to_tcp_sock skc_to_tcp6_sock skc_to_tcp_timewait_sock skc_to_tcp_request_sock "
-        "skc_to_udp6_sock skc_to_unix_sock skc_to_mptcp_sock "
+        "skc_to_udp6_sock skc_to_unix_sock skc_to_mptcp_sock sock_from_file"
     ),
     "xdp": (
         "xdp_adjust_head xdp_adjust_tail xdp_adjust_meta xdp_get_buff_len xdp_load_bytes "

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from ebee.abi import bpf
 from ebee.abi.bpf import ProgType, XdpAction
-from ebee.abi.layouts import FIB_LOOKUP, SOCK_TUPLE
+from ebee.abi.layouts import FIB_LOOKUP
 from ebee.vm.contexts.skb import ETHERNET_BYTES, Skb
 from ebee.vm.helpers.common import (
     EAFNOSUPPORT,
@@ -134,39 +134,3 @@ def _answer(place: memoryview, route: Route, form: tuple[int, int, int], flags: 
     place[48:52] = bytes(4)
     place[52:58], place[58:64] = route.source_mac, route.target_mac
     return bpf.FIB_LKUP_RET_SUCCESS
-
-
-# -- sockets -----------------------------------------------------------------------------------------
-@helper("sk_lookup_tcp")
-@helper("sk_lookup_udp")
-@helper("skc_lookup_tcp")
-def sk_lookup(run: Run, r1: int, r2: int, r3: int, r4: int, r5: int) -> int:
-    """Return 0: the machine has no sockets to be found."""
-    block(run, r2, min(u32(r3), SOCK_TUPLE.size_bytes))
-    return 0
-
-
-@helper("sk_release")
-def sk_release(run: Run, r1: int, r2: int, r3: int, r4: int, r5: int) -> int:
-    """Give a socket back."""
-    return 0
-
-
-@helper("sk_fullsock")
-@helper("get_listener_sock")
-def sk_fullsock(run: Run, r1: int, r2: int, r3: int, r4: int, r5: int) -> int:
-    """Return the socket itself."""
-    return r1
-
-
-@helper("tcp_sock")
-@helper("skc_to_tcp_sock")
-@helper("skc_to_tcp6_sock")
-@helper("skc_to_tcp_timewait_sock")
-@helper("skc_to_tcp_request_sock")
-@helper("skc_to_udp6_sock")
-@helper("skc_to_unix_sock")
-@helper("skc_to_mptcp_sock")
-def tcp_sock(run: Run, r1: int, r2: int, r3: int, r4: int, r5: int) -> int:
-    """Return 0: the machine's sockets are none of these."""
-    return 0

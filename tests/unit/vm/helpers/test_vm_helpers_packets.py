@@ -7,11 +7,11 @@ import struct
 import pytest
 
 from ebee.abi.bpf import MapType, ProgType
-from ebee.abi.layouts import FIB_LOOKUP, TUNNEL_KEY
+from ebee.abi.layouts import FIB_LOOKUP, SOCK, TUNNEL_KEY
 from ebee.vm.contexts import Skb, raw_context, skb_context, xdp_context
-from ebee.vm.faults import Fault
+from ebee.vm.faults import AccessFault, Fault
 from ebee.vm.helpers.checksums import folded, sum_of
-from ebee.vm.helpers.network import Interface, Redirect, Route, network_of
+from ebee.vm.helpers.network import Interface, Redirect, Route, Socket, network_of
 from tests.unit.vm.helpers.desk import Desk
 
 IP_HEADER = bytes.fromhex("4500003012344000401100000a0000010a000002")
@@ -367,7 +367,36 @@ def test_routes_are_those_that_were_set() -> None:
     assert ask("198.51.100.9")[0] == 4
 
 
-def test_no_socket_is_found() -> None:
+def test_sockets_are_those_that_were_set() -> None:
     desk = tc()
-    assert desk.call("sk_lookup_tcp", desk.ctx, desk.put(bytes(12)), 12, 0, 0) == 0
-    assert desk.call("sk_release", 0) == 0
+    client, server = bytes((192, 0, 2, 9)), bytes((192, 0, 2, 1))
+    place = desk.put(client + server + struct.pack(">HH", 4000, 80))
+    assert desk.call("sk_lookup_tcp", desk.ctx, place, 12, -1, 0) == 0
+    listener = Socket("tcp", 80, facts={"mark": 7})
+    connection = Socket("tcp", 80, "192.0.2.1", 4000, "192.0.2.9", state=1)
+    network_of(desk.machine).sockets = (listener, connection)
+    sock = desk.call("sk_lookup_tcp", desk.ctx, place, 12, -1, 0)
+    fields = SOCK.unpack(desk.get(sock, 80))
+    assert (fields["state"], fields["src_port"], fields["dst_port"]) == (1, 80, 0xA00F)
+    assert (fields["src_ip4"], fields["dst_ip4"]) == tuple(
+        int.from_bytes(end, "little") for end in (server, client)
+    )
+    assert desk.call("sk_release", sock) == 0
+    with pytest.raises(AccessFault, match="memory that is gone"):
+        desk.get(sock, 4)
+    network_of(desk.machine).sockets = (listener,)
+    assert desk.call("skc_lookup_tcp", desk.ctx, place, 12, 0, 0) == 0
+    sock = desk.call("skc_lookup_tcp", desk.ctx, place, 12, -1, 0)
+    assert SOCK.unpack(desk.get(sock, 80))["mark"] == 7
+    assert desk.call("sk_lookup_udp", desk.ctx, place, 12, -1, 0) == 0
+    assert desk.call("sk_lookup_tcp", desk.ctx, place, 11, -1, 0) == 0
+    assert desk.call("sk_lookup_tcp", desk.ctx, place, 12, -1, 1) == 0
+
+
+def test_only_sockets_that_were_found_are_given_back() -> None:
+    desk = tc()
+    with pytest.raises(
+        Fault,
+        match=r"call of bpf_sk_release: null is given, expected a socket that a lookup has found",
+    ):
+        desk.call("sk_release", 0)

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ebee.asm import decode
+from ebee.kernel.protocol import Kernel
 from ebee.loader.verifier import Explanation, Line, explain
 
 _LONGEST_LOG = 12_000
@@ -136,30 +137,34 @@ def write_recording(path: Path, recording: Recording) -> None:
     )
 
 
-def refuse(broken: Broken) -> Recording | None:
-    """Compile a program and offer it to the running kernel; None where the kernel takes it.
+def refuse(broken: Broken, kernel: Kernel | None = None) -> Recording | None:
+    """Compile a program and offer it to a kernel, by default the running one; None where that takes it.
 
     The file is compiled by its bare name, so the caller stands in its folder.
     """
     from ebee.clang import compile_c
     from ebee.errors import VerifierError
-    from ebee.kernel.live import LiveKernel
     from ebee.kernel.protocol import LoadAnswer, ProgramLoad
     from ebee.loader import load
     from ebee.objfile import read_object
 
+    if kernel is None:
+        from ebee.kernel.live import LiveKernel
+
+        kernel = LiveKernel()
     requests: list[ProgramLoad] = []
+    offer = kernel.program_load
 
-    class Listening(LiveKernel):
-        def program_load(self, request: ProgramLoad) -> LoadAnswer:
-            if broken.strict:
-                request = request._replace(flags=request.flags | 1)
-            requests.append(request)
-            return super().program_load(request)
+    def listening(request: ProgramLoad) -> LoadAnswer:
+        if broken.strict:
+            request = request._replace(flags=request.flags | 1)
+        requests.append(request)
+        return offer(request)
 
+    kernel.program_load = listening  # type: ignore[method-assign]  # this kernel's alone
     spec = read_object(compile_c(broken.path.name).data, broken.path.name)
     try:
-        load(spec, Listening()).close()
+        load(spec, kernel).close()
     except VerifierError as error:
         refusal, request = error, requests[-1]
     else:

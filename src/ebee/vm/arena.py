@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from typing import Final
 
     from ebee.vm.memory import Region
+    from ebee.vm.native.process import RunnerProcess
 
 
 _SPARSE_BYTES: Final = 1 << 20
@@ -57,6 +58,8 @@ SEEN_AT: Final = 1 << 36
 
 _SIZES_BYTES = (16 << 30, 4 << 30, 1 << 30)
 _SMALLEST_BYTES = 64
+# The largest page of the processors here. A page of code is written before it is first run, and never again.
+_CODE_PAGE_BYTES = 1 << 16
 # From this size on, bytes that are given back go to the system, which gives zeros for them.
 _PUNCHED_BYTES = 1 << 16
 
@@ -77,6 +80,7 @@ class SharedArena(Arena):
 
     Attributes:
         descriptor: the file.
+        runner: the process that has it mapped and runs programs; None where there is none yet.
 
     Raises:
         OSError: the system has no such files, or no room for one among its addresses.
@@ -93,12 +97,26 @@ class SharedArena(Arena):
             self.descriptor = -1
             raise
         self._bytes = memoryview(self._map)
-        self._next = DATA_AT
+        self._next, self._next_code = DATA_AT, CODE_AT
+        self.runner: RunnerProcess | None = None
         self._free: dict[int, list[int]] = {}
 
     def __del__(self) -> None:
         if getattr(self, "descriptor", -1) >= 0:
             os.close(self.descriptor)
+
+    def place_code(self, code: bytes) -> int:
+        """Put machine code where the other process can run it, on pages of its own; return where it is there.
+
+        Raises:
+            Refusal: ENOMEM, there is no room for more.
+        """
+        start, room = self._next_code, -(-len(code) // _CODE_PAGE_BYTES) * _CODE_PAGE_BYTES
+        if start + room > DATA_AT:
+            raise Refusal(errno.ENOMEM, f"{DATA_AT - CODE_AT >> 20} MiB of code")
+        self._next_code += room
+        self._bytes[start : start + len(code)] = code
+        return SEEN_AT + start
 
     def window(self, start: int, size_bytes: int) -> memoryview:
         """Return bytes of the arena, writable."""

@@ -8,12 +8,12 @@ from collections.abc import Callable, Sequence
 from struct import Struct
 
 from ebee.abi.arch import Arch, host
-from ebee.errors import MachineError, SpecError
+from ebee.errors import MachineError, SpecError, ToolError
 from ebee.record import Record
-from ebee.vm.arena import CODE_AT, CONTROL_AT, DATA_AT, MAP_TABLE_AT, SEEN_AT, SharedArena
+from ebee.vm.arena import CONTROL_AT, MAP_TABLE_AT, SEEN_AT, SharedArena
 from ebee.vm.code import Code
 from ebee.vm.contexts import enter
-from ebee.vm.faults import Fault, stopped
+from ebee.vm.faults import Fault, Refusal, stopped
 from ebee.vm.interpreter.decode import Steps, decode
 from ebee.vm.interpreter.numbers import U32, U64
 from ebee.vm.machine import DEFAULT_BUDGET, Context, Machine, Outcome, Run
@@ -33,8 +33,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Final
 
-_PAGE_BYTES: Final = 1 << 16
-"""The largest page of the processors here: code begins on a page of its own, never written again."""
 _LOCK_SLOT: Final = "lock"
 _MOST_BUDGET: Final = 1 << 62
 _ARGUMENTS: Final = 6
@@ -90,10 +88,8 @@ class Native:
         self._words = self._arena.window(CONTROL_AT, layout.STATE_BYTES).cast("Q")
         self._words[layout.ARENA_BYTES] = self._arena.size_bytes
         self._processor = AwayProcessor(machine, self._steps_of, self._call_there)
-        self._runner: RunnerProcess | None = None
         self._programs: list[_Program] = []
         self._by_code: dict[int, _Program] = {}
-        self._next_code = CODE_AT
         self._running: Run | None = None
         self._round = self._budget = 0
         self._waiting = False
@@ -103,9 +99,9 @@ class Native:
 
     def close(self) -> None:
         """End the process. A later run starts another."""
-        if self._runner is not None:
-            self._runner.close()
-            self._runner = None
+        if self._arena.runner is not None:
+            self._arena.runner.close()
+            self._arena.runner = None
 
     def run(
         self,
@@ -210,13 +206,20 @@ class Native:
 
     def _started(self) -> RunnerProcess:
         """Return the process, a new one where there is none."""
-        if self._runner is None or not self._runner.is_open:
-            self._runner = RunnerProcess(self._arena.descriptor, self._arch)
-        return self._runner
+        runner = self._arena.runner
+        if runner is not None and runner.is_of_another:
+            raise ToolError(
+                "native engine: this process is a copy by fork, and its memory is the original's too",
+                hint="make the machine after the fork, or run programs on the interpreter",
+            )
+        if runner is None or not runner.is_open:
+            runner = RunnerProcess(self._arena.descriptor, self._words, self._arch)
+            self._arena.runner = runner
+        return runner
 
     def _gone(self, runner: RunnerProcess) -> MachineError:
         status = runner.close()
-        self._runner = None
+        self._arena.runner = None
         assert self._running is not None
         name = self._running.code.name
         how = f"by {signal.Signals(-status).name}" if status < 0 else f"with status {status}"
@@ -290,7 +293,7 @@ class Native:
 
     def _call_there(self, address: int, arguments: Sequence[int]) -> int:
         """Call a function of the program that asks, in the process that waits for the answer."""
-        assert self._runner is not None
+        assert self._arena.runner is not None
         words, processor = self._words, self._processor
         program = self._program(processor.program.code, processor.run.context)
         saved = words[layout.PROGRAM], words[layout.SLOT], words[layout.DEPTH]
@@ -298,7 +301,7 @@ class Native:
         words[layout.FUNCTION], words[layout.DEPTH] = address, processor.frame
         self._left, words[layout.TAIL_CALLS] = processor.left, processor.tail_calls
         self._set_arguments(arguments)
-        value = self._converse(self._runner, Order.CALL)
+        value = self._converse(self._arena.runner, Order.CALL)
         words[layout.PROGRAM], words[layout.SLOT], words[layout.DEPTH] = saved
         self._stand(program)
         return value
@@ -332,15 +335,13 @@ class Native:
 
     def _placed(self, compiled: MachineCode) -> int:
         """Put code where the process can run it; return where it is entered."""
-        start, room = self._next_code, -(-len(compiled.data) // _PAGE_BYTES) * _PAGE_BYTES
-        if start + room > DATA_AT:
-            raise SpecError(
-                f"native engine: {len(self._programs)} programs fill {DATA_AT - CODE_AT >> 20} MiB of code",
+        try:
+            return self._arena.place_code(compiled.data) + compiled.entry
+        except Refusal as refusal:
+            raise ToolError(
+                f"native engine: programs fill {refusal.detail}, expected room for one more",
                 hint="make another machine",
-            )
-        self._arena.window(start, len(compiled.data))[:] = compiled.data
-        self._next_code += room
-        return SEEN_AT + start + compiled.entry
+            ) from None
 
     def _setting(self, code: Code, context: Context) -> Setting:
         pointers = {offset: address >> REGION_SHIFT for offset, address in context.region.pointers.items()}

@@ -11,9 +11,11 @@ import signal
 import struct
 import weakref
 from contextlib import suppress
+from select import POLLIN, poll
 
 from ebee.abi.arch import Arch
 from ebee.errors import ToolError
+from ebee.vm.native import layout
 from ebee.vm.native.compile import MachineCode, compile_code, source_text
 
 TYPE_CHECKING = False
@@ -24,23 +26,39 @@ _LOADED_AT: Final = 0x400000
 _HEADERS_BYTES: Final = 64 + 2 * 56
 _CODE_AT: Final = (_HEADERS_BYTES + 15) & ~15
 _MESSAGE: Final = b"\0"
+_MANY: Final = 64
+# How often each side looks before it sleeps: some 20 us here, some 50 there.
+_SPINS: Final = 500
+_RUNNER_SPINS: Final = 1500
+_DOZE_MS: Final = 5
 _SEGMENT_LOAD, _SEGMENT_STACK = 1, 0x6474E551
 _READ_EXECUTE, _READ_WRITE = 5, 6
 _NEEDED_DESCRIPTORS: Final = 4
 
 
 class RunnerProcess:
-    """A process that has an arena mapped and waits.
+    """A process that has an arena mapped and waits for orders.
+
+    Orders and answers are counted in the arena. Who waits looks at the other's count for a while, and
+    then sleeps until a byte comes: waking takes longer than most answers.
 
     Args:
         arena: the descriptor of the arena's file.
+        words: what the arena holds of `struct state`.
 
     Raises:
         ToolError: it cannot be compiled or started.
     """
 
-    def __init__(self, arena: int, arch: Arch) -> None:
+    def __init__(self, arena: int, words: memoryview[int], arch: Arch) -> None:
         code = compile_code(source_text("state.h", "runner.c", "maps.c"), "_start", arch)
+        several = len(os.sched_getaffinity(0)) > 1
+        self._words = words
+        self._spins = self._most_spins = _SPINS if several else 0
+        self._said = 0
+        for place in (layout.ASKED, layout.SAID, layout.RUNNER_SLEEPS, layout.ASKER_SLEEPS):
+            words[place] = 0
+        words[layout.SPINS] = _RUNNER_SPINS if several else 0
         to_child, from_child = os.pipe(), os.pipe()
         try:
             self._pid = _spawn(executable(code, arch), (to_child[0], from_child[1], arena))
@@ -52,16 +70,45 @@ class RunnerProcess:
             os.close(to_child[0])
             os.close(from_child[1])
         self._to_child, self._from_child = to_child[1], from_child[0]
+        self._poller = poll()
+        self._poller.register(self._from_child, POLLIN)
         self._end = weakref.finalize(self, _end, os.getpid(), self._pid, self._to_child, self._from_child)
 
     def say(self) -> None:
-        """Tell the process that a message is there for it."""
-        with suppress(BrokenPipeError):  # that it is gone, hear() tells
-            os.write(self._to_child, _MESSAGE)
+        """Tell the process that an order is there for it."""
+        self._words[layout.ASKED] += 1
+        if self._words[layout.RUNNER_SLEEPS]:
+            self._wake()
 
     def hear(self) -> bool:
-        """Wait until the process has a message; False where it is gone."""
-        return os.read(self._from_child, 1) == _MESSAGE
+        """Wait until the process has an answer; False where it is gone."""
+        words, said = self._words, self._said
+        for _ in range(self._spins):
+            if words[layout.SAID] != said:
+                self._said, self._spins = said + 1, self._most_spins
+                return True
+        # Where looking is in vain, for the processor is needed elsewhere, it is soon given up.
+        self._spins = max(self._spins // 2, self._most_spins // 64)
+        words[layout.ASKER_SLEEPS] = 1
+        try:
+            return self._sleep()
+        finally:
+            words[layout.ASKER_SLEEPS] = 0
+
+    def _sleep(self) -> bool:
+        words = self._words
+        while words[layout.SAID] == self._said:
+            # Without a fence one of us may have missed that the other went to sleep: it is seen now.
+            if words[layout.RUNNER_SLEEPS]:
+                self._wake()
+            if self._poller.poll(_DOZE_MS) and not os.read(self._from_child, _MANY):
+                return False
+        self._said += 1
+        return True
+
+    def _wake(self) -> None:
+        with suppress(BrokenPipeError):  # that it is gone, hear() tells
+            os.write(self._to_child, _MESSAGE)
 
     def close(self) -> int:
         """End the process where it still runs; return what os.waitstatus_to_exitcode() says of its end."""
@@ -71,12 +118,13 @@ class RunnerProcess:
     @property
     def is_open(self) -> bool:
         """Whether it was not closed. It may be gone all the same."""
-        return self._end.alive and self._owner_is_this
+        return self._end.alive
 
     @property
-    def _owner_is_this(self) -> bool:
+    def is_of_another(self) -> bool:
+        """Whether this process is a copy, by fork, of the one that started it."""
         found = self._end.peek()
-        return found is not None and found[2][0] == os.getpid()
+        return found is not None and found[2][0] != os.getpid()
 
 
 def _end(owner: int, pid: int, to_child: int, from_child: int) -> int:

@@ -23,6 +23,7 @@ INLINE long call_kernel(long number, long a, long b, long c, long d, long e, lon
 /* The stack begins anew: whatever was on it is given up. */
 #define ON_FRESH_STACK(stack, function) \
 	__asm__ volatile("mov %0, %%rsp\n\tcall *%1\n\tud2" :: "r"(stack), "r"(function) : "memory")
+#define PAUSE __asm__ volatile("pause")
 #define START __asm__("xor %ebp, %ebp\n\tand $-16, %rsp\n\tcall begin\n\tud2")
 #elif defined(__aarch64__)
 enum { SYS_READ = 63, SYS_WRITE = 64, SYS_MMAP = 222, SYS_PRCTL = 167, SYS_GETPPID = 173, SYS_CLOCK_GETTIME = 113, SYS_EXIT_GROUP = 94, SYS_CLOSE_RANGE = 436 };
@@ -39,6 +40,7 @@ INLINE long call_kernel(long number, long a, long b, long c, long d, long e, lon
 
 #define ON_FRESH_STACK(stack, function) \
 	__asm__ volatile("mov sp, %0\n\tblr %1\n\tbrk #1" :: "r"(stack), "r"(function) : "memory")
+#define PAUSE __asm__ volatile("yield")
 #define START __asm__("mov x29, xzr\n\tbl begin\n\tbrk #1")
 #endif
 
@@ -61,16 +63,36 @@ static __attribute__((noreturn)) void end(int status)
 struct own {
 	u64 stack;
 	long parent;
+	u64 heard;
+	u64 spins;
 };
 
 /* -- messages --------------------------------------------------------------------------------------- */
 
-static void hear(void)
-{
-	char byte;
+/* A byte wakes who sleeps. Waking takes longer than most answers, so each side first looks for a while. */
 
-	if (call_kernel(SYS_READ, 0, (long)&byte, 1, 0, 0, 0) != 1)
-		end(0);
+INLINE int is_asked(struct state *s)
+{
+	return __atomic_load_n(&s->asked, __ATOMIC_ACQUIRE) != OWN->heard;
+}
+
+static void hear(struct state *s)
+{
+	char bytes[16];
+
+	for (u64 i = 0; i < OWN->spins && !is_asked(s); i++)
+		PAUSE;
+	/* Where looking is in vain, for the processor is needed elsewhere, it is soon given up; and tried again. */
+	OWN->spins = is_asked(s) ? s->spins : OWN->spins / 2;
+	__atomic_store_n(&s->runner_sleeps, 1, __ATOMIC_SEQ_CST);
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	while (!is_asked(s))
+		if (call_kernel(SYS_READ, 0, (long)bytes, sizeof bytes, 0, 0, 0) <= 0)
+			end(0);
+	__atomic_store_n(&s->runner_sleeps, 0, __ATOMIC_SEQ_CST);
+	OWN->heard++;
+	if (OWN->spins < s->spins / 64)
+		OWN->spins = s->spins / 64;
 }
 
 static void say(struct state *s, u64 kind)
@@ -78,8 +100,10 @@ static void say(struct state *s, u64 kind)
 	char byte = 0;
 
 	s->kind = kind;
-	if (call_kernel(SYS_WRITE, 1, (long)&byte, 1, 0, 0, 0) != 1)
-		end(0);
+	__atomic_fetch_add(&s->said, 1, __ATOMIC_SEQ_CST);
+	if (__atomic_load_n(&s->asker_sleeps, __ATOMIC_SEQ_CST))
+		if (call_kernel(SYS_WRITE, 1, (long)&byte, 1, 0, 0, 0) != 1)
+			end(0);
 }
 
 static void serve(void);
@@ -90,7 +114,7 @@ static u64 ask(struct state *s, u64 kind, u64 slot)
 	s->slot = slot;
 	say(s, kind);
 	for (;;) {
-		hear();
+		hear(STATE);
 		if (s->order == ANSWER)
 			return s->value;
 		if (s->order == CALL) {
@@ -135,7 +159,7 @@ static void run(struct state *s)
 static void serve(void)
 {
 	for (;;) {
-		hear();
+		hear(STATE);
 		if (STATE->order == RUN)
 			run(STATE);
 	}

@@ -100,6 +100,11 @@ typedef u64 enter(struct state *, u64 function, const u64 *arguments);
 
 struct state {
 	/* messages */
+	u64 asked;             /* how many orders there were */
+	u64 said;              /* how many answers */
+	u64 runner_sleeps;     /* it waits for a byte */
+	u64 asker_sleeps;
+	u64 spins;             /* how often the runner looks for an order before it sleeps */
 	u64 order;
 	u64 value;
 	u64 kind;

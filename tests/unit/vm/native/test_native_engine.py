@@ -132,7 +132,9 @@ def test_a_budget_that_is_given_in_slices_is_counted_whole(native: Native) -> No
     with pytest.raises(MachineError) as failure:
         run(code(ENDLESS, lines=True), machine=native.machine, engine=native, budget=budget)
 
-    assert str(failure.value) == "run test: line 4: stopped after 1,073,754,169 instructions, in a loop?"
+    assert str(failure.value) == (
+        "test.c:4:5: program test: stopped after 1,073,754,169 instructions, in a loop?"
+    )
 
 
 def test_the_kernels_memory_is_read_through_pointers_to_it(native: Native) -> None:
@@ -344,8 +346,8 @@ def test_an_engine_that_nobody_holds_ends_its_process_and_closes_its_files() -> 
 
 def test_a_process_that_dies_is_told_and_another_one_started(native: Native) -> None:
     result("r0 = 1\nexit", machine=native.machine, engine=native)
-    (pid,) = [pid for pid in runners() if native._runner is not None and pid == native._runner._pid]
-    os.kill(pid, signal.SIGSEGV)
+    assert native._arena.runner is not None
+    os.kill(native._arena.runner._pid, signal.SIGSEGV)
 
     with pytest.raises(MachineError) as failure:
         result("r0 = 1\nexit", machine=native.machine, engine=native)
@@ -368,7 +370,7 @@ def test_its_process_ends_with_the_one_that_started_it_even_in_an_endless_progra
         "from ebee.vm.native import Native\n"
         "native = Native(Machine(SharedArena()))\n"
         "native.run(code('r0 = 1\\nexit'), context(native.machine))\n"
-        "print(native._runner._pid, flush=True)\n"
+        "print(native._arena.runner._pid, flush=True)\n"
         "endless = code('more:\\nr0 += 1\\ngoto more')\n"
         "native.run(endless, context(native.machine), budget=1 << 60)\n"
     )
@@ -392,29 +394,42 @@ def _ends(pidfd: int) -> bool:
     return bool(poller.poll(60_000))
 
 
-def test_a_copy_of_the_process_by_fork_starts_a_process_of_its_own(native: Native) -> None:
+def test_a_copy_of_the_process_by_fork_is_told_that_its_memory_is_not_its_own(native: Native) -> None:
     result("r0 = 1\nexit", machine=native.machine, engine=native)
     pid = os.fork()
     if pid == 0:
-        same = result("r0 = 5\nexit", machine=native.machine, engine=native)
-        native.close()
-        os._exit(same)
-    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 5
+        try:
+            result("r0 = 5\nexit", machine=native.machine, engine=native)
+        except ToolError as error:
+            os._exit(str(error).startswith("native engine: this process is a copy by fork"))
+        os._exit(2)
+
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 1
     assert result("r0 = 6\nexit", machine=native.machine, engine=native) == 6
+
+
+def test_two_engines_on_one_machine_share_its_process(native: Native) -> None:
+    other = Native(native.machine)
+    values = [
+        result(f"r0 = {number}\nexit", machine=native.machine, engine=engine)
+        for number, engine in enumerate([native, other, native, other])
+    ]
+
+    assert values == [0, 1, 2, 3]
 
 
 def test_its_process_has_only_the_files_that_it_needs(native: Native) -> None:
     result("r0 = 1\nexit", machine=native.machine, engine=native)
-    assert native._runner is not None
-    folder = f"/proc/{native._runner._pid}/fd"
+    assert native._arena.runner is not None
+    folder = f"/proc/{native._arena.runner._pid}/fd"
 
     assert sorted(os.listdir(folder)) == ["0", "1", "3"]
 
 
 def test_its_process_may_ask_the_kernel_for_next_to_nothing(native: Native) -> None:
     result("r0 = 1\nexit", machine=native.machine, engine=native)
-    assert native._runner is not None
-    with open(f"/proc/{native._runner._pid}/status") as file:
+    assert native._arena.runner is not None
+    with open(f"/proc/{native._arena.runner._pid}/status") as file:
         status = dict(line.split(":", 1) for line in file.read().splitlines() if ":" in line)
 
     assert status["Seccomp"].strip() == "2"

@@ -19,7 +19,7 @@ from ebee.abi.layouts import (
     SOCKOPT,
     SYSCTL,
 )
-from ebee.vm.contexts.base import allow_writes, context_region, set_pointer, struct_region
+from ebee.vm.contexts.base import allow_writes, context_region, set_field, set_pointer, struct_region
 from ebee.vm.faults import Refusal
 from ebee.vm.machine import Context
 from ebee.vm.memory import Memory
@@ -221,7 +221,7 @@ def sockopt_context(memory: Memory, value: bytes, **facts: Value) -> Context:
 
 def message_context(memory: Memory, data: bytes, **facts: Value) -> Context:
     """Make the context of sk_msg programs: a message on its way to a socket."""
-    return _payload_context(memory, data, SK_MSG_MD, {"size": len(data), **facts})
+    return _payload_context(memory, data, SK_MSG_MD, facts)
 
 
 def reuseport_context(memory: Memory, data: bytes, **facts: Value) -> Context:
@@ -230,7 +230,7 @@ def reuseport_context(memory: Memory, data: bytes, **facts: Value) -> Context:
     Args:
         data: the packet from its TCP or UDP header on.
     """
-    return _payload_context(memory, data, SK_REUSEPORT_MD, {"len": len(data), **facts})
+    return _payload_context(memory, data, SK_REUSEPORT_MD, facts)
 
 
 def _payload_context(memory: Memory, data: bytes, layout: Layout, facts: dict[str, Value]) -> Context:
@@ -241,6 +241,7 @@ def _payload_context(memory: Memory, data: bytes, layout: Layout, facts: dict[st
     set_pointer(region, layout, "sk", sock.address())
 
     def follow() -> None:
+        set_field(region, layout, "size" if layout is SK_MSG_MD else "len", len(packet))
         set_pointer(region, layout, "data", packet.address())
         set_pointer(region, layout, "data_end", packet.address(len(packet)))
         memory.changed(region)

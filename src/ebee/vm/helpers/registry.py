@@ -73,9 +73,14 @@ _HOMES = {
     "timers": "timer_init timer_set_callback timer_start timer_cancel",
     "sockets": (
         "setsockopt getsockopt bind sock_ops_cb_flags_set msg_apply_bytes msg_cork_bytes "
-        "msg_pull_data sk_redirect_map msg_redirect_map sk_redirect_hash msg_redirect_hash "
+        "msg_pull_data msg_push_data msg_pop_data sk_redirect_map msg_redirect_map sk_redirect_hash "
+        "msg_redirect_hash "
         "sock_map_update sock_hash_update sk_select_reuseport sk_assign sysctl_get_name "
         "sysctl_get_current_value sysctl_get_new_value sysctl_set_new_value "
+    ),
+    "kernel_facts": (
+        "kallsyms_lookup_name btf_find_by_name_kind task_pt_regs get_branch_snapshot read_branch_records "
+        "ima_inode_hash ima_file_hash find_vma bprm_opts_set skb_get_xfrm_state"
     ),
 }
 """Module -> the helpers that it registers, so that a program imports those that it calls."""

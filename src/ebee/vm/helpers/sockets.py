@@ -86,6 +86,28 @@ def msg_pull_data(run: Run, r1: int, r2: int, r3: int, r4: int, r5: int) -> int:
     return -EINVAL if r4 or not u32(r2) < u32(r3) <= len(packet) else 0
 
 
+@helper("msg_push_data")
+def msg_push_data(run: Run, r1: int, r2: int, r3: int, r4: int, r5: int) -> int:
+    """Make room of zeros in a message."""
+    packet, at, size = packet_of(run, r1, "msg_push_data"), u32(r2), u32(r3)
+    if r4 or at > len(packet):
+        return -EINVAL
+    if size:
+        packet.insert(at, size, run.memory)
+    return 0
+
+
+@helper("msg_pop_data")
+def msg_pop_data(run: Run, r1: int, r2: int, r3: int, r4: int, r5: int) -> int:
+    """Take bytes out of a message."""
+    packet, at, size = packet_of(run, r1, "msg_pop_data"), u32(r2), u32(r3)
+    if r4 or at + size > len(packet):
+        return -EINVAL
+    if size:
+        packet.remove(at, size, run.memory)
+    return 0
+
+
 @helper("sk_redirect_map")
 @helper("msg_redirect_map")
 @helper("sk_redirect_hash")

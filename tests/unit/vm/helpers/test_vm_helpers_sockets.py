@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ebee.abi.bpf import MapType
-from ebee.abi.layouts import SOCK_OPS
+from ebee.abi.layouts import SK_MSG_MD, SOCK_OPS
 from ebee.vm.contexts import Sysctl, get_field, message_context, socket_context, sysctl_context
 from ebee.vm.faults import Fault
 from tests.unit.vm.helpers.desk import Desk
@@ -60,6 +60,18 @@ def test_messages_are_in_one_piece() -> None:
     assert desk.call("msg_pull_data", desk.ctx, 0, 14, 0) == 0
     assert desk.call("msg_pull_data", desk.ctx, 0, 15, 0) == -22
     assert desk.call("msg_apply_bytes", desk.ctx, 4) == 0
+
+
+def test_messages_become_longer_and_shorter() -> None:
+    desk = Desk(lambda machine: message_context(machine.memory, b"GET / HTTP/1.1"))
+    assert desk.call("msg_push_data", desk.ctx, 4, 2, 0) == 0
+    assert desk.context.packet is not None
+    assert bytes(desk.context.packet.bytes()) == b"GET \0\0/ HTTP/1.1"
+    assert get_field(desk.context.region, SK_MSG_MD, "size") == 16
+    assert desk.call("msg_pop_data", desk.ctx, 3, 3, 0) == 0
+    assert bytes(desk.context.packet.bytes()) == b"GET/ HTTP/1.1"
+    assert desk.call("msg_pop_data", desk.ctx, 13, 1, 0) == -22
+    assert desk.call("msg_push_data", desk.ctx, 14, 1, 0) == -22
 
 
 def test_maps_of_sockets_are_empty() -> None:

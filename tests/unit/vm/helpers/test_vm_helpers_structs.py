@@ -5,7 +5,9 @@ from __future__ import annotations
 import struct
 
 from ebee.btf import Btf
+from ebee.btf.types import Kind
 from ebee.vm.helpers.general import TYPES_SLOT
+from ebee.vm.helpers.kernel_facts import SYMBOLS_SLOT
 from ebee.vm.helpers.kernel_structs import put_struct, put_task
 from tests.support.objects import spec_of
 from tests.unit.vm.helpers.desk import Desk
@@ -74,3 +76,34 @@ def test_structs_and_fields_that_the_types_have_not_are_left_out() -> None:
     assert not put_struct(memory, types(), "nothing", 0xFFFF_8881_0000_0000, {})
     assert put_struct(memory, types(), "cred", 0xFFFF_8881_0000_0000, {"euid.val": 1, "gid.val": 2})
     assert memory.read(0xFFFF_8881_0000_0000, 16) == struct.pack("<QII", 0, 0, 2)
+
+
+def test_symbols_are_those_that_were_set() -> None:
+    desk = Desk()
+    desk.machine.slots[SYMBOLS_SLOT] = {"jiffies": 0xFFFF_FFFF_8200_0000}
+    name, place = desk.put(b"jiffies\0"), desk.room(8)
+    assert desk.call("kallsyms_lookup_name", name, 8, 0, place) == 0
+    assert desk.get(place, 8) == struct.pack("<Q", 0xFFFF_FFFF_8200_0000)
+    assert desk.call("kallsyms_lookup_name", name, 7, 0, place) == -22
+    assert desk.call("kallsyms_lookup_name", desk.put(b"other\0"), 6, 0, place) == -2
+    assert desk.number(place) == 0
+
+
+def test_types_are_found_by_name() -> None:
+    desk = Desk()
+    name = desk.put(b"cred\0")
+    assert desk.call("btf_find_by_name_kind", name, 5, Kind.STRUCT, 0) == -2
+    desk.machine.slots[TYPES_SLOT] = types
+    assert desk.call("btf_find_by_name_kind", name, 5, Kind.STRUCT, 0) == types().find("cred", Kind.STRUCT)
+    assert desk.call("btf_find_by_name_kind", name, 5, 99, 0) == -22
+
+
+def test_what_the_machine_has_not_is_refused_as_by_kernels_without_it() -> None:
+    desk = Desk()
+    place = desk.room(8)
+    assert desk.call("get_branch_snapshot", place, 8, 0) == -2
+    assert desk.call("read_branch_records", desk.ctx, place, 8, 0) == -2
+    assert desk.call("ima_inode_hash", 0, place, 8) == -95
+    assert desk.call("find_vma", 0, 0, 0, 0, 0) == -2
+    assert desk.call("skb_get_xfrm_state", desk.ctx, 0, place, 8, 0) == -22
+    assert desk.get(place, 8) == bytes(8)

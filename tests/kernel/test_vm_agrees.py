@@ -110,7 +110,7 @@ def on_machine(engine: Engine, machine: Machine, instructions: list[Instruction]
     return found
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(instructions=programs(), packet=st.binary(min_size=PACKET_BYTES, max_size=PACKET_BYTES + 8))
 def test_programs_do_the_same_in_the_kernel_and_on_both_engines(
     engines: list[tuple[Engine, Machine]], instructions: list[Instruction], packet: bytes

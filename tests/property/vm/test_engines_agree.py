@@ -29,7 +29,7 @@ MAPS = {
     HASH: MapSetup(MapType.HASH, "hash", 4, VALUE_BYTES, 5),
 }
 packets = st.binary(min_size=PACKET_BYTES, max_size=PACKET_BYTES + 8)
-relaxed = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+relaxed = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 class Seen(NamedTuple):
@@ -133,7 +133,7 @@ def after_operations(engine: Engine, setup: MapSetup, operations: list[tuple[int
     return left
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(
     kind=st.sampled_from(_KINDS),
     key_bytes=st.sampled_from([1, 4, 7, 8, 12, 16]),

@@ -28,7 +28,7 @@ from ebee.asm.opcodes import (
     Source,
 )
 from ebee.record import NamedTuple, Record
-from ebee.vm.memory import CODE, CONTEXT, MAPS, REGION_SHIFT
+from ebee.vm.memory import CODE, CONTEXT, KERNEL_REGIONS, MAPS, REGION_SHIFT
 from ebee.vm.native.shape import Block, wide_number
 
 TYPE_CHECKING = False
@@ -89,7 +89,11 @@ def region_of(origin: Origin | None) -> int:
     """Return the number of the region that a register points into; 0 where nothing is known."""
     if origin is None or origin.kind == "frame":
         return 0
-    return origin.value if origin.kind == "region" else origin.value >> REGION_SHIFT
+    if origin.kind == "region":
+        return origin.value
+    # Numbers that look like the kernel's addresses are negative ones.
+    number = origin.value >> REGION_SHIFT
+    return number if number < KERNEL_REGIONS else 0
 
 
 def is_frame(origin: Origin | None) -> bool:

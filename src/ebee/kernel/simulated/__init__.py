@@ -32,7 +32,7 @@ from ebee.kernel.simulated.state import State
 from ebee.kernel.simulated.symbols import Symbols
 from ebee.kernel.simulated.tracing import Emitted, Tracing
 from ebee.vm.faults import Refusal
-from ebee.vm.helpers.general import TYPES_SLOT
+from ebee.vm.helpers.common import TYPES_SLOT
 from ebee.vm.machine import DEFAULT_BUDGET
 
 TYPE_CHECKING = False

@@ -20,6 +20,9 @@ EPROTONOSUPPORT, EOPNOTSUPP, EAFNOSUPPORT, EALREADY, ENOTSUPP = 93, 95, 97, 114,
 
 INT_MAX = 0x7FFF_FFFF
 
+TYPES_SLOT = "kernel types"
+"""The machine's slot for what gives the kernel's types: a function without arguments, of Btf or None."""
+
 
 def u16(value: int) -> int:
     """Return a register as an unsigned number of 16 bits."""

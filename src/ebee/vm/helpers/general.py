@@ -7,7 +7,18 @@ import time
 
 from ebee.vm.contexts.raw import Call
 from ebee.vm.faults import Fault
-from ebee.vm.helpers.common import E2BIG, EAGAIN, EINVAL, EOPNOTSUPP, map_of, put_number, room, s32, u32
+from ebee.vm.helpers.common import (
+    E2BIG,
+    EAGAIN,
+    EINVAL,
+    EOPNOTSUPP,
+    TYPES_SLOT,
+    map_of,
+    put_number,
+    room,
+    s32,
+    u32,
+)
 from ebee.vm.helpers.registry import helper
 from ebee.vm.machine import Run
 
@@ -17,8 +28,6 @@ WALL_SLOT = "wall_minus_boot_ns"
 """The machine's slot for how far CLOCK_TAI is ahead of its clock; settable."""
 SIGNALS_SLOT = "signals"
 """The machine's slot for the signals that programs sent: a list of (helper, number)."""
-TYPES_SLOT = "kernel types"
-"""The machine's slot for what gives the kernel's types: a function without arguments, of Btf or None."""
 _PIDNS_INFO = struct.Struct("<II")
 
 

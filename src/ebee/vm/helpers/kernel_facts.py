@@ -8,12 +8,12 @@ from ebee.vm.helpers.common import (
     EINVAL,
     ENOENT,
     EOPNOTSUPP,
+    TYPES_SLOT,
     block,
     put_number,
     room,
     u32,
 )
-from ebee.vm.helpers.general import TYPES_SLOT
 from ebee.vm.helpers.registry import helper
 from ebee.vm.machine import Run
 

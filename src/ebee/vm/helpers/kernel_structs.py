@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 
 from ebee.btf import Btf
 from ebee.btf.types import Kind, Type
-from ebee.vm.helpers.general import TYPES_SLOT
+from ebee.vm.helpers.common import TYPES_SLOT
 from ebee.vm.machine import Machine
 from ebee.vm.memory import SparseMemory
 

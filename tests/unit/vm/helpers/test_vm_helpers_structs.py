@@ -6,7 +6,7 @@ import struct
 
 from ebee.btf import Btf
 from ebee.btf.types import Kind
-from ebee.vm.helpers.general import TYPES_SLOT
+from ebee.vm.helpers.common import TYPES_SLOT
 from ebee.vm.helpers.kernel_facts import SYMBOLS_SLOT
 from ebee.vm.helpers.kernel_structs import put_struct, put_task
 from tests.support.objects import spec_of

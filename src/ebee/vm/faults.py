@@ -64,24 +64,12 @@ def stopped(fault: Fault, code: Code, slot: int) -> MachineError:
     from ebee.source import Diagnostic, Span
 
     place = code.place_of(slot)
-    where = _where(code, slot)
     diagnostic = None
+    message = f"run {code.name}: instruction {slot}: {fault.message}"
     if place is not None:
         span = Span(place.file, place.line, place.column)
-        diagnostic = Diagnostic(fault.message, span=span, source_line=place.text or None, hint=fault.hint)
-    return MachineError(
-        f"run {code.name}: {where}: {fault.message}",
-        program=code.name,
-        slot=slot,
-        diagnostic=diagnostic,
-        hint=fault.hint,
-    )
+        found = f"program {code.name}: {fault.message}"
+        diagnostic = Diagnostic(found, span=span, source_line=place.text or None, hint=fault.hint)
+        message = diagnostic.headline()
+    return MachineError(message, program=code.name, slot=slot, diagnostic=diagnostic, hint=fault.hint)
 
-
-def _where(code: Code, slot: int) -> str:
-    """Return the line that a slot comes from, with its file where that is not the program's own."""
-    place = code.place_of(slot)
-    if place is None:
-        return f"instruction {slot}"
-    own = place.file == code.places[0][1].file
-    return f"line {place.line}" if own else f"{place.file}:{place.line}"

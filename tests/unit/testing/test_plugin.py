@@ -307,9 +307,9 @@ def test_it(bpf_object):
     file, place = folder / "over.bpf.c", "map 'values', element 0 + 480"
     assert lines == [
         ">       bpf_object.run_packets([ARP])",
-        f"E       ebee.errors.MachineError: run over: line 9: read of 8 bytes at {place}: "
+        f"E       ebee.errors.MachineError: {file}:9:20: program over: read of 8 bytes at {place}: "
         "8 bytes may be reached, from 0",
-        f"E       error: {file}:9:20: read of 8 bytes at {place}: 8 bytes may be reached, from 0",
+        f"E       error: {file}:9:20: program over: read of 8 bytes at {place}: 8 bytes may be reached, from 0",
         "E           9 |     return value ? value[ctx->data_end - ctx->data] : 0;",
         "E             |                    ^",
     ]

@@ -165,6 +165,6 @@ def test_a_program_that_is_stopped_says_so(kernel: SimulatedKernel) -> None:
     with load(spec_of(_TEXT), kernel, programs=["raw"]) as obj, obj.programs["raw"].attach():
         with pytest.raises(MachineError) as caught:
             kernel.emit("raw_tp:sys_enter", bytes(24), task=Task(comm="other"), memory=[(1 << 63, b"x")])
-        assert str(caught.value).startswith("run raw: line ")
+        assert str(caught.value).startswith("test.bpf.c:")
         assert kernel.machine.task.comm == "ebee"
         assert kernel.machine.memory.kernel.read(1 << 63, 1) is None

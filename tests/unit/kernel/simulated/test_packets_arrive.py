@@ -210,7 +210,7 @@ def test_a_program_that_is_stopped_says_at_which_line() -> None:
         before = set(kernel.machine.memory.regions)
         with pytest.raises(MachineError) as caught:
             kernel.receive("eth0", _FRAME)
-        assert str(caught.value).startswith("run endless: line ")
+        assert str(caught.value).startswith("test.bpf.c:")
         assert "stopped after 1,000 instructions" in str(caught.value)
         assert "count" in caught.value.details().splitlines()[1]  # the line itself
         assert set(kernel.machine.memory.regions) == before

@@ -137,7 +137,7 @@ def test_a_ninth_frame_stops_the_program() -> None:
         result(code(_RECURSION.format(depth=7), lines=True))
 
     assert str(failure.value) == (
-        "run test: line 9: call of f3: 8 frames are in use, and there are no more (the program's own is one)"
+        "test.c:9:5: program test: call of f3: 8 frames are in use, and there are no more (the program's own is one)"
     )
 
 
@@ -214,7 +214,8 @@ def test_a_helpers_fault_stops_the_program_at_the_call(helpers: dict[int, regist
         result(code("r1 = 0\ncall 1000\nexit", lines=True))
 
     assert (
-        str(failure.value) == "run test: line 2: read of 4 bytes at null: no memory of this program is there"
+        str(failure.value)
+        == "test.c:2:1: program test: read of 4 bytes at null: no memory of this program is there"
     )
 
 
@@ -257,7 +258,7 @@ def test_a_callback_counts_towards_the_budget(helpers: dict[int, registry.Helper
     with pytest.raises(MachineError) as failure:
         run(code(text, lines=True), budget=1000)
 
-    assert str(failure.value) == "run test: line 6: stopped after 1,000 instructions, in a loop?"
+    assert str(failure.value) == "test.c:6:9: program test: stopped after 1,000 instructions, in a loop?"
 
 
 def test_a_callback_can_be_called_when_the_run_is_over(helpers: dict[int, registry.HelperFunction]) -> None:
@@ -393,7 +394,7 @@ def test_an_error_after_a_tail_call_names_the_program_it_is_in() -> None:
 
     assert failure.value.program == "second"
     assert str(failure.value) == (
-        "run second: line 2: read of 8 bytes at null: no memory of this program is there"
+        "test.c:2:1: program second: read of 8 bytes at null: no memory of this program is there"
     )
 
 

@@ -23,9 +23,9 @@ def test_an_endless_program_stops_at_its_budget_with_the_line_it_was_in() -> Non
     with pytest.raises(MachineError) as failure:
         run(code(LOOP, name="spin", lines=True), budget=100_001)
 
-    assert str(failure.value) == "run spin: line 4: stopped after 100,001 instructions, in a loop?"
+    assert str(failure.value) == "test.c:4:5: program spin: stopped after 100,001 instructions, in a loop?"
     assert failure.value.details() == (
-        "error: test.c:4:5: stopped after 100,001 instructions, in a loop?\n"
+        "error: test.c:4:5: program spin: stopped after 100,001 instructions, in a loop?\n"
         "    4 |     r0 += 1\n"
         "      |     ^\n"
         "hint: see that the loop's condition can become false, or give the run a larger budget"
@@ -63,10 +63,10 @@ def test_an_error_carries_program_slot_line_and_caret() -> None:
     error = failure.value
     assert (error.program, error.slot, error.hint) == ("hello", 1, None)
     assert str(error) == (
-        "run hello: line 2: read of 4 bytes at the context + 14: 14 bytes may be reached, from 0"
+        "test.c:2:3: program hello: read of 4 bytes at the context + 14: 14 bytes may be reached, from 0"
     )
     assert error.details() == (
-        "error: test.c:2:3: read of 4 bytes at the context + 14: 14 bytes may be reached, from 0\n"
+        "error: test.c:2:3: program hello: read of 4 bytes at the context + 14: 14 bytes may be reached, from 0\n"
         "    2 |   r0 = *(u32 *)(r1 +14)\n"
         "      |   ^"
     )
@@ -80,11 +80,11 @@ def test_a_line_of_an_included_file_is_named_with_its_file() -> None:
         result(program)
 
     assert failure.value.details() == (
-        "error: headers/parse.h:30: read of 4 bytes at null: no memory of this program is there\n"
+        "error: headers/parse.h:30: program test: read of 4 bytes at null: no memory of this program is there\n"
         "hint: compare what may be null with NULL before it is used"
     )
     assert str(failure.value) == (
-        "run test: headers/parse.h:30: read of 4 bytes at null: no memory of this program is there"
+        "headers/parse.h:30: program test: read of 4 bytes at null: no memory of this program is there"
     )
 
 

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 
 from ebee.abi.bpf import AttachType, MapType, ProgType
 from ebee.errors import KernelError, NotPermittedError, NotSupportedError
-from ebee.kernel.meanings import ENOTSUPP, MEANINGS, Finding
+from ebee.kernel.meanings import EBADFD, ENOTSUPP, MEANINGS, Finding
 from ebee.kernel.operations import Operation
 
 TYPE_CHECKING = False
@@ -285,7 +285,7 @@ def _both(names: Sequence[str]) -> str:
 def errno_symbol(number: int) -> str:
     """Return the name of an errno: `EPERM`, `EOPNOTSUPP`, the kernel's own `ENOTSUPP`."""
     # Linux has two names for 95, and its manual pages use this one.
-    known = {ENOTSUPP: "ENOTSUPP", _errno.EOPNOTSUPP: "EOPNOTSUPP"}
+    known = {ENOTSUPP: "ENOTSUPP", EBADFD: "EBADFD", _errno.EOPNOTSUPP: "EOPNOTSUPP"}
     return known.get(number) or _errno.errorcode.get(number, f"errno {number}")
 
 

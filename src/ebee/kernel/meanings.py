@@ -15,6 +15,8 @@ from ebee.record import NamedTuple
 
 ENOTSUPP = 524
 """The kernel's own "operation not supported", which libc does not know."""
+EBADFD = 77
+"""Linux's number; other systems, where the simulated kernel runs, have no such errno."""
 
 
 class Finding(NamedTuple):
@@ -129,7 +131,9 @@ _OPEN_PIN = Meaning(
         _errno.EINVAL: Finding("the flags do not fit what is pinned there"),
     }
 )
-_INFO = Meaning(findings={_errno.EBADF: _GONE_FD, _errno.EINVAL: Finding("it is not of that kind")})
+_INFO = Meaning(
+    findings={_errno.EBADF: _GONE_FD, EBADFD: _GONE_FD, _errno.EINVAL: Finding("it is not of that kind")}
+)
 _RAW_TRACEPOINT = Meaning(
     AttachError,
     findings={

@@ -70,6 +70,8 @@ class Attaching:
                 raise Refusal(errno.EOPNOTSUPP, f"no {request.attach_type.name} on the userspace machine yet")
             link = make(self.state, program, request)
             link.cookie = request.cookie
+            if "cookie" in link.details:
+                link.details["cookie"] = request.cookie
             return self.state.open(link)
         except Refusal as refusal:
             raise self._link_error(refusal, request) from None

@@ -8,6 +8,7 @@ import os
 from ebee.abi.bpf import F_RDONLY_PROG, LinkType, MapType
 from ebee.errors import GoneError, KernelError
 from ebee.kernel.complaints import info_error, open_pin_error, pin_error, unpin_error
+from ebee.kernel.meanings import EBADFD
 from ebee.kernel.protocol import BtfInfo, LinkInfo, MapInfo, ObjectKind, ProgramInfo
 from ebee.kernel.simulated.code import shown_code
 from ebee.kernel.simulated.state import State
@@ -61,7 +62,7 @@ class Objects:
         try:
             program = self.state.get(fd, ProgramThing)
         except Refusal as refusal:
-            raise info_error(refusal.errno, "program", fd) from None
+            raise _info_error(refusal, "program", fd) from None
         info = _program_info(program)
         if not code:
             return info
@@ -77,14 +78,14 @@ class Objects:
         try:
             return _map_info(self.state.get(fd, MapThing))
         except Refusal as refusal:
-            raise info_error(refusal.errno, "map", fd) from None
+            raise _info_error(refusal, "map", fd) from None
 
     def link_info(self, fd: int) -> LinkInfo:
         """What the kernel would tell."""
         try:
             link = self.state.get(fd, LinkThing)
         except Refusal as refusal:
-            raise info_error(refusal.errno, "link", fd) from None
+            raise _info_error(refusal, "link", fd) from None
         return LinkInfo(link.id, LinkType(link.type), link.program.id, dict(link.details))
 
     def btf_info(self, fd: int, *, data: bool = False) -> BtfInfo:
@@ -92,7 +93,7 @@ class Objects:
         try:
             btf = self.state.get(fd, BtfThing)
         except Refusal as refusal:
-            raise info_error(refusal.errno, "BTF", fd) from None
+            raise _info_error(refusal, "BTF", fd) from None
         return BtfInfo(btf.id, "", False, len(btf.data), btf.data if data else b"")
 
     # -- pins ------------------------------------------------------------------------------------
@@ -165,6 +166,11 @@ class Objects:
         """Let names be pinned below a folder; what else is mounted has no meaning here."""
         if file_system == "bpf":
             self.state.mounts.append(os.path.abspath(path))
+
+
+def _info_error(refusal: Refusal, what: str, fd: int) -> KernelError:
+    # The kernel has an errno of its own for descriptors that are not open, where it is asked about them.
+    return info_error(EBADFD if refusal.errno == errno.EBADF else refusal.errno, what, fd)
 
 
 def _program_info(program: ProgramThing) -> ProgramInfo:

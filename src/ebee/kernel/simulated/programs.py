@@ -44,7 +44,9 @@ class Programs:
         if number:
             return LoadAnswer(-1, number, "")
         try:
-            btf = self.state.get(request.btf_fd, BtfThing) if request.btf_fd else None
+            # Types that neither functions nor lines refer to are not looked at.
+            typed = request.btf_fd and (request.func_info or request.line_info)
+            btf = self.state.get(request.btf_fd, BtfThing) if typed else None
             target = _target(request, self.state)
             resolved = resolve(request, self.state, btf)
         except Unfit as unfit:

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 Pairs = tuple[tuple[int, Value | None], ...]
 
-_STEPS_PER_INSTRUCTION, _STEPS_AT_LEAST = 8, 16_000
+_STEPS_PER_INSTRUCTION, _STEPS_AT_LEAST = 8, 8_000
 _REMEMBERED, _VISITS, _LONGEST_LOOK_BACK, _COMPARED = 6, 48, 48, 2
 # Addresses that look like the kernel's: see vm.memory.
 _REGION_SHIFT, _KERNEL_REGIONS = 52, 0xF00

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 
 from ebee.abi.bpf import ProgType
@@ -19,7 +19,7 @@ from ebee.recording.outputs import Outputs
 from ebee.recording.recordings import Header, Recording
 from ebee.sessions.c import prints, trace_pipe
 from ebee.spec import ObjectSpec, ProgramSpec
-from ebee.vm.helpers.general import TYPES_SLOT
+from ebee.vm.helpers.common import TYPES_SLOT
 from ebee.vm.machine import Task
 
 TYPE_CHECKING = False
@@ -250,8 +250,8 @@ def _with_kconfig(spec: ObjectSpec, recording: Recording) -> ObjectSpec:
     return spec.replaced(maps=spec.maps | {home.name: changed}, variables=spec.variables | told)
 
 
-def _types(spec: ObjectSpec, recording: Recording) -> Btf | None:
-    """Return the types of the kernel that recorded; None to take those of the running one.
+def _types(spec: ObjectSpec, recording: Recording) -> Callable[[], Btf | None] | None:
+    """Return what gives the types of the kernel that recorded; None to take those of the running one.
 
     Raises:
         FormatError: they are damaged.
@@ -260,15 +260,18 @@ def _types(spec: ObjectSpec, recording: Recording) -> Btf | None:
         from ebee.btf import decode
 
         try:
-            return decode(recording.header.types)
+            found = decode(recording.header.types)
         except FormatError as error:
             raise FormatError(f"recording {recording.name}: the kernel's types: {error}") from None
+        return lambda: found
     if any(function.core_relocations for function in spec.functions.values()):
         notify(
             f"{recording.name} does not hold the types of the kernel that recorded it "
             f"({recording.header.release}), so structs are laid out as on this machine"
         )
-    return None
+        return None
+    # Without types every hook is taken, whatever this machine's kernel has.
+    return lambda: None
 
 
 def _task(event: Event) -> Task:

@@ -14,7 +14,7 @@ from ebee.btf import Btf, Kind
 from ebee.btf.compatible import essential_name
 from ebee.btf.encode import encode
 from ebee.btf.types import Type
-from ebee.spec import ObjectSpec
+from ebee.spec import ObjectSpec, ProgramSpec
 
 _NAMED_BY_RELOCATIONS = (Kind.STRUCT, Kind.UNION, Kind.ENUM, Kind.ENUM64, Kind.TYPEDEF)
 _WRAPPERS = (Kind.TYPEDEF, Kind.VOLATILE, Kind.CONST, Kind.RESTRICT, Kind.TYPE_TAG)
@@ -27,9 +27,7 @@ def needed_types(spec: ObjectSpec, types: Btf | None) -> bytes:
         types: the kernel's.
     """
     names = set(_named_by_relocations(spec))
-    hooks = {
-        p.attach_target for p in spec.programs.values() if p.type is ProgType.TRACING and p.attach_target
-    }
+    hooks = {name for program in spec.programs.values() if (name := _tracepoint(program))}
     if types is None or not names | hooks:
         return b""
     subset = _Subset(types)
@@ -40,6 +38,13 @@ def needed_types(spec: ObjectSpec, types: Btf | None) -> bytes:
     for name in sorted(hooks):
         subset.add_hook(name)
     return encode(subset.types, byte_order=types.byte_order)
+
+
+def _tracepoint(program: ProgramSpec) -> str:
+    """Return the raw tracepoint of a program; its arguments are typed whether the program asks or not."""
+    if program.type is ProgType.RAW_TRACEPOINT and program.auto_attach is not None:
+        return program.auto_attach.target
+    return program.attach_target if program.type is ProgType.TRACING else ""
 
 
 def _named_by_relocations(spec: ObjectSpec) -> Iterable[str]:

@@ -59,7 +59,7 @@ def names(data: bytes) -> set[str]:
     return {found.name for _, found in decode(data) if found.name}
 
 
-def spec(section: str = "raw_tp/exec") -> ObjectSpec:
+def spec(section: str = "tracepoint/any/exec") -> ObjectSpec:
     """Return an object whose program asks for a field of struct task."""
     return spec_of(PROGRAM % section)
 
@@ -98,9 +98,15 @@ def test_a_typed_tracepoint_comes_with_its_arguments() -> None:
     assert (task.name, task.size_bytes) == ("task", 40)
 
 
+def test_a_raw_tracepoint_comes_with_the_same() -> None:
+    """A typed program may run over its events."""
+    plain = spec_of('SEC("raw_tp/exec") int p(void *c) { return 0; }')
+    assert "btf_trace_exec" in names(needed_types(plain, KERNEL))
+
+
 def test_a_program_that_asks_for_no_type_needs_none() -> None:
     """Nor where the kernel has none."""
-    plain = spec_of('SEC("raw_tp/exec") int p(void *c) { return 0; }')
+    plain = spec_of('SEC("tracepoint/any/exec") int p(void *c) { return 0; }')
     assert needed_types(plain, KERNEL) == b""
     assert needed_types(spec(), None) == b""
 

@@ -31,7 +31,7 @@ class TraceBuffer:
         at_ns = self._machine.clock_ns()
         seconds, rest = divmod(at_ns, _NS_PER_S)
         head = f"{task.comm[:15]:>16}-{task.pid:<7d} [{self.cpu:03d}] ....1 {seconds:5d}.{rest // 1000:06d}: "
-        self._add(f"{head}bpf_trace_printk: {message}".encode() + b"\n")
+        self._add(f"{head}bpf_trace_printk: {message}".encode("utf-8", "surrogateescape") + b"\n")
 
     def _add(self, line: bytes) -> None:
         if len(self._lines) == _MOST_LINES:

@@ -82,7 +82,8 @@ class _Subset:
     def add_hook(self, name: str) -> None:
         """Take what a raw tracepoint's arguments are typed by, and the structs they point at."""
         type_id = self._whole.find(f"btf_trace_{name}", Kind.TYPEDEF)
-        if type_id is None:
+        if type_id is None:  # of a module, whose types are elsewhere: that it is there must do
+            self._append(Type(Kind.TYPEDEF, f"btf_trace_{name}", type_id=self._append(Type(Kind.PTR))))
             return
         pointer = self._whole.resolve(type_id)[1]
         prototype = self._whole.resolve(pointer.type_id)[1]

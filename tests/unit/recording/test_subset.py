@@ -113,5 +113,13 @@ def test_a_program_that_asks_for_no_type_needs_none() -> None:
 
 def test_a_type_that_the_kernel_has_not_is_left_out() -> None:
     """The error comes where it is asked for."""
-    other = spec_of(PROGRAM.replace("task", "tusk") % "tp_btf/gone")
-    assert names(needed_types(other, KERNEL)) == {"int", "inner"} - {"int", "inner"}
+    other = spec_of(PROGRAM.replace("task", "tusk") % "tracepoint/any/exec")
+    assert names(needed_types(other, KERNEL)) == set()
+
+
+def test_a_tracepoint_of_a_module_is_there_without_its_arguments() -> None:
+    """The module's types are elsewhere."""
+    other = spec_of('SEC("raw_tp/of_module") int p(void *c) { return 0; }')
+    found = decode(needed_types(other, KERNEL))
+    typedef = found.type(found.find("btf_trace_of_module", Kind.TYPEDEF) or 0)
+    assert found.type(typedef.type_id) == Type(Kind.PTR)

@@ -46,6 +46,9 @@ class RunnerProcess:
         arena: the descriptor of the arena's file.
         words: what the arena holds of `struct state`.
 
+    Attributes:
+        pid: its number.
+
     Raises:
         ToolError: it cannot be compiled or started.
     """
@@ -61,7 +64,7 @@ class RunnerProcess:
         words[layout.SPINS] = _RUNNER_SPINS if several else 0
         to_child, from_child = os.pipe(), os.pipe()
         try:
-            self._pid = _spawn(executable(code, arch), (to_child[0], from_child[1], arena))
+            self.pid = _spawn(executable(code, arch), (to_child[0], from_child[1], arena))
         except BaseException:
             for descriptor in (to_child[1], from_child[0]):
                 os.close(descriptor)
@@ -72,7 +75,7 @@ class RunnerProcess:
         self._to_child, self._from_child = to_child[1], from_child[0]
         self._poller = poll()
         self._poller.register(self._from_child, POLLIN)
-        self._end = weakref.finalize(self, _end, os.getpid(), self._pid, self._to_child, self._from_child)
+        self._end = weakref.finalize(self, _end, os.getpid(), self.pid, self._to_child, self._from_child)
 
     def say(self) -> None:
         """Tell the process that an order is there for it."""

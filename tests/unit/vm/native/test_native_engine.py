@@ -347,7 +347,7 @@ def test_an_engine_that_nobody_holds_ends_its_process_and_closes_its_files() -> 
 def test_a_process_that_dies_is_told_and_another_one_started(native: Native) -> None:
     result("r0 = 1\nexit", machine=native.machine, engine=native)
     assert native._arena.runner is not None
-    os.kill(native._arena.runner._pid, signal.SIGSEGV)
+    os.kill(native._arena.runner.pid, signal.SIGSEGV)
 
     with pytest.raises(MachineError) as failure:
         result("r0 = 1\nexit", machine=native.machine, engine=native)
@@ -370,7 +370,7 @@ def test_its_process_ends_with_the_one_that_started_it_even_in_an_endless_progra
         "from ebee.vm.native import Native\n"
         "native = Native(Machine(SharedArena()))\n"
         "native.run(code('r0 = 1\\nexit'), context(native.machine))\n"
-        "print(native._arena.runner._pid, flush=True)\n"
+        "print(native._arena.runner.pid, flush=True)\n"
         "endless = code('more:\\nr0 += 1\\ngoto more')\n"
         "native.run(endless, context(native.machine), budget=1 << 60)\n"
     )
@@ -421,7 +421,7 @@ def test_two_engines_on_one_machine_share_its_process(native: Native) -> None:
 def test_its_process_has_only_the_files_that_it_needs(native: Native) -> None:
     result("r0 = 1\nexit", machine=native.machine, engine=native)
     assert native._arena.runner is not None
-    folder = f"/proc/{native._arena.runner._pid}/fd"
+    folder = f"/proc/{native._arena.runner.pid}/fd"
 
     assert sorted(os.listdir(folder)) == ["0", "1", "3"]
 
@@ -429,7 +429,7 @@ def test_its_process_has_only_the_files_that_it_needs(native: Native) -> None:
 def test_its_process_may_ask_the_kernel_for_next_to_nothing(native: Native) -> None:
     result("r0 = 1\nexit", machine=native.machine, engine=native)
     assert native._arena.runner is not None
-    with open(f"/proc/{native._arena.runner._pid}/status") as file:
+    with open(f"/proc/{native._arena.runner.pid}/status") as file:
         status = dict(line.split(":", 1) for line in file.read().splitlines() if ":" in line)
 
     assert status["Seccomp"].strip() == "2"

@@ -255,6 +255,70 @@ def test_sequences_of_calls() -> None:
             pair.agree(draw.choice(list(FRAMES.values())), values=values)
 
 
+def test_printing_and_its_refusals() -> None:
+    text = """
+    long r[20];
+    SEC("tc") int f(struct __sk_buff *s)
+    { int n = 0; char a[] = "hello %d\\n", b[] = "%d %d %d", c[] = "%d %d %d %d", d[] = "open", e[] = "%s";
+      char z[] = ""; unsigned long long v[4] = {1, 2, 3, 4};
+      r[n++] = bpf_trace_printk(a, sizeof a, 7); r[n++] = bpf_trace_printk(b, sizeof b, 1, 2, 3);
+      r[n++] = bpf_trace_printk(c, sizeof c, 1, 2, 3); r[n++] = bpf_trace_printk(d, 4);
+      r[n++] = bpf_trace_printk(e, sizeof e, 8); r[n++] = bpf_trace_printk(z, 1);
+      r[n++] = bpf_trace_vprintk(c, sizeof c, v, 32); r[n++] = bpf_trace_vprintk(c, sizeof c, v, 24);
+      r[n++] = bpf_trace_vprintk(c, sizeof c, v, 12); r[n++] = bpf_trace_vprintk(c, sizeof c, 0, 0);
+      return 0; }
+    """
+    with both(text) as pair:
+        pair.agree()
+
+
+def test_records_without_a_reader() -> None:
+    text = """
+    struct { __uint(type, BPF_MAP_TYPE_PERF_EVENT_ARRAY); __uint(max_entries, 2); __type(key, int);
+        __type(value, int); } events SEC(".maps");
+    long r[20];
+    SEC("tc") int f(struct __sk_buff *s)
+    { int n = 0; char b[8] = {};
+      r[n++] = bpf_perf_event_output(s, &events, 0, b, 8);
+      r[n++] = bpf_perf_event_output(s, &events, 2, b, 8);
+      r[n++] = bpf_perf_event_output(s, &events, 1ULL << 52, b, 8);
+      r[n++] = bpf_perf_event_output(s, &events, 100ULL << 32, b, 8);
+      r[n++] = bpf_perf_event_output(s, &events, 64ULL << 32, b, 8); return 0; }
+    """
+    with both(text) as pair:
+        pair.agree()
+
+
+def test_redirects_lookups_times_and_tunnels() -> None:
+    text = tc(
+        """
+        struct bpf_sock_tuple t = {}; struct bpf_sock *k; struct bpf_fib_lookup p = {}; __u32 m;
+        struct bpf_tunnel_key key = {.tunnel_id = 5, .remote_ipv4 = 7};
+        r[n++] = bpf_redirect(1, 0); r[n++] = bpf_redirect(1, 2); r[n++] = bpf_redirect_peer(1, 1);
+        r[n++] = bpf_redirect_neigh(1, 0, 0, 0); r[n++] = bpf_redirect_neigh(1, 0, 0, 1);
+        r[n++] = bpf_clone_redirect(s, 1, 4);
+        k = bpf_sk_lookup_udp(s, &t, 36, -1, 1); r[n++] = k != 0; if (k) bpf_sk_release(k);
+        r[n++] = bpf_fib_lookup(s, &p, 64, 0); p.family = 2; p.ifindex = 1;
+        r[n++] = bpf_fib_lookup(s, &p, 63, 0); r[n++] = bpf_fib_lookup(s, &p, 64, 64);
+        m = 0; r[n++] = bpf_check_mtu(s, 1, &m, 0, 0); r[n++] = m;
+        m = 0; r[n++] = bpf_check_mtu(s, 1, &m, 0, 2); m = 5; r[n++] = bpf_check_mtu(s, 1, &m, 0, 1);
+        m = 0; r[n++] = bpf_check_mtu(s, 1, &m, 70000, 0); m = 0; r[n++] = bpf_check_mtu(s, 1, &m, 0, 1);
+        r[n++] = bpf_skb_set_tstamp(s, 5, 1); r[n++] = s->tstamp; r[n++] = s->tstamp_type;
+        for (int i = 0; i < 5; i++) r[n++] = bpf_skb_set_tstamp(s, i & 1, i);
+        r[n++] = bpf_skb_get_tunnel_opt(s, &t, 36); r[n++] = bpf_skb_set_tunnel_opt(s, &t, 36);
+        r[n++] = bpf_skb_set_tunnel_key(s, &key, 44, 0); r[n++] = bpf_skb_set_tunnel_key(s, &key, 43, 0);
+        r[n++] = bpf_skb_set_tunnel_key(s, &key, 44, 1 << 10);
+        r[n++] = bpf_skb_get_tunnel_key(s, &key, 44, 0);
+        r[n++] = key.tunnel_id; r[n++] = bpf_skb_set_tunnel_opt(s, &t, 36);
+        r[n++] = bpf_skb_set_tunnel_opt(s, &t, 35); r[n++] = bpf_skb_get_tunnel_opt(s, &t, 36);
+        """,
+        state="r[n++] = s->len;",
+    )
+    with both(text) as pair:
+        pair.agree(V4)
+        pair.agree(ARP)
+
+
 # -- checksums ---------------------------------------------------------------------------------------
 def test_differences_of_checksums() -> None:
     text = """
@@ -320,6 +384,21 @@ def test_bytes_of_xdp_packets() -> None:
     with both(xdp(body)) as pair:
         for at in (0, 14, 73, 74, 75, 82, 0xFFFF, 0x10000, -8):
             pair.agree(V4, values={"a": at})
+
+
+def test_sequences_of_calls_of_xdp() -> None:
+    body = """
+    #define STEP(i) r[n++] = kinds[i] == 0 ? bpf_xdp_adjust_head(s, by[i]) : kinds[i] == 1 ? \\
+        bpf_xdp_adjust_tail(s, by[i]) : bpf_xdp_adjust_meta(s, by[i]); r[n++] = bpf_xdp_get_buff_len(s);
+    STEP(0) STEP(1) STEP(2) STEP(3) STEP(4)
+    """
+    draw = random.Random(4)
+    with both("int kinds[5], by[5];\n" + xdp("\n" + body + "\n")) as pair:
+        for _ in range(300):
+            kinds = [draw.randrange(3) for _ in range(5)]
+            by = [draw.choice((4, -4, 8, -8, draw.randrange(-300, 150))) for _ in kinds]
+            data = draw.randbytes(draw.choice((14, 20, 64, 200, 1500)))
+            pair.agree(data, values={"kinds": kinds, "by": by})
 
 
 def test_whether_xdp_packets_fit_the_loopback() -> None:

@@ -149,7 +149,7 @@ def skb_set_tstamp(run: Run, r1: int, r2: int, r3: int, r4: int, r5: int) -> int
         return -EOPNOTSUPP
     if kind not in (bpf.SKB_CLOCK_REALTIME, bpf.SKB_CLOCK_MONOTONIC, bpf.SKB_CLOCK_TAI):
         return -EINVAL
-    if bool(r2) != bool(kind):
+    if kind != bpf.SKB_CLOCK_REALTIME and not r2:
         return -EINVAL
     skb.set("tstamp", r2)
     skb.set("tstamp_type", kind)

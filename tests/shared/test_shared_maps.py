@@ -9,7 +9,7 @@ import pytest
 
 from ebee.abi.bpf import F_RDONLY_PROG, MapType
 from ebee.errors import EbeeError, MapError
-from ebee.kernel.protocol import Kernel
+from ebee.kernel.protocol import Kernel, MapCreate
 from ebee.loader import LoadedObject
 from ebee.maps import Map, create_map
 from ebee.sessions.c import load
@@ -337,6 +337,54 @@ def test_sizes_that_do_not_fit_the_type_are_refused(
     shape = f"key {key} bytes, value {value} bytes, max_entries {entries}, flags {flags:#x}"
     if expected == "EINVAL":
         assert message == f"create map odd: the kernel does not take type {kind.name}, {shape} (EINVAL)"
+
+
+def test_types_that_do_not_fit_are_left_out(kernel: Kernel) -> None:
+    """A key whose size alone is declared: the kernel takes the map without types."""
+    text = """
+        struct { __uint(type, BPF_MAP_TYPE_HASH); __uint(max_entries, 4); __uint(key_size, 4);
+                 __type(value, long); } half SEC(".maps");
+        struct { __uint(type, BPF_MAP_TYPE_HASH); __uint(max_entries, 4); __type(key, int);
+                 __type(value, long); } whole SEC(".maps");
+        SEC("socket") int it(void *ctx) { return 0; }
+    """
+    with load(spec_of(text), kernel=kernel) as loaded:
+        half, whole = loaded.maps["half"], loaded.maps["whole"]
+        assert (half.info().btf_id, half.info().btf_value_type_id) == (0, 0)
+        assert whole.info().btf_id != 0
+        half[b"key1"] = 5
+        assert dict(half.items()) == {b"key1": 5}
+
+
+@pytest.mark.parametrize(
+    ("key_type", "value_type", "expected"),
+    [
+        ("key", "value", ""),
+        ("", "value", "EINVAL"),
+        ("key", "", "EINVAL"),
+        ("value", "value", "EINVAL"),
+        ("none", "value", "EINVAL"),
+    ],
+)
+def test_types_are_held_against_the_map(
+    kernel: Kernel, key_type: str, value_type: str, expected: str
+) -> None:
+    """Their sizes, and that there are such types."""
+    spec = spec_of(_TEXT)
+    item = spec.maps["full"]
+    numbers = {"key": item.key_type_id, "value": item.value_type_id, "none": 99999, "": 0}
+    btf_fd = kernel.btf_load(spec.btf_data).fd
+    request = MapCreate(
+        MapType.HASH,
+        4,
+        8,
+        4,
+        btf_fd=btf_fd,
+        btf_key_type_id=numbers[key_type],
+        btf_value_type_id=numbers[value_type],
+    )
+    assert _answer(lambda: kernel.close(kernel.map_create(request))) == (expected or "None")
+    kernel.close(btf_fd)
 
 
 def test_a_map_that_is_closed_says_so(obj: LoadedObject) -> None:

@@ -26,6 +26,8 @@ PER_CPU = frozenset(
 )
 """Types with one value per possible CPU."""
 
+_PAGE_BYTES = 4096
+"""Where the system does not tell."""
 _ARRAYS = frozenset((MapType.ARRAY, MapType.PERCPU_ARRAY))
 _INDEXED = _ARRAYS | {
     MapType.PROG_ARRAY,
@@ -327,23 +329,29 @@ def create_map(
 
     Kernel: BPF_MAP_CREATE.
     """
-    typed = bool(btf_fd) and spec.type not in _WITHOUT_BTF
-    fd = kernel.map_create(
-        MapCreate(
-            type=spec.type,
-            key_size_bytes=spec.key_size_bytes,
-            value_size_bytes=spec.value_size_bytes,
-            max_entries=requested_entries(spec, kernel),
-            flags=spec.flags,
-            name=kernel_name(spec.kernel_name or spec.name),
-            inner_map_fd=inner_map_fd,
-            numa_node=spec.numa_node,
-            btf_fd=btf_fd if typed and spec.value_type_id else 0,
-            btf_key_type_id=spec.key_type_id if typed and spec.value_type_id else 0,
-            btf_value_type_id=spec.value_type_id if typed else 0,
-            map_extra=spec.map_extra,
-        )
+    typed = bool(btf_fd and spec.value_type_id) and spec.type not in _WITHOUT_BTF
+    request = MapCreate(
+        type=spec.type,
+        key_size_bytes=spec.key_size_bytes,
+        value_size_bytes=spec.value_size_bytes,
+        max_entries=requested_entries(spec, kernel),
+        flags=spec.flags,
+        name=kernel_name(spec.kernel_name or spec.name),
+        inner_map_fd=inner_map_fd,
+        numa_node=spec.numa_node,
+        btf_fd=btf_fd if typed else 0,
+        btf_key_type_id=spec.key_type_id if typed else 0,
+        btf_value_type_id=spec.value_type_id if typed else 0,
+        map_extra=spec.map_extra,
     )
+    try:
+        fd = kernel.map_create(request)
+    except MapError:
+        if not typed:
+            raise
+        # Types that the kernel does not take with such a map; it needs none. As libbpf does.
+        untyped = request._replace(btf_fd=0, btf_key_type_id=0, btf_value_type_id=0)
+        fd = kernel.map_create(untyped)
     return Map(kernel, fd, spec, btf)
 
 
@@ -381,9 +389,9 @@ def requested_entries(spec: MapSpec, kernel: Kernel) -> int:
 
 def _ring_bytes(asked_bytes: int) -> int:
     """Round a ring buffer's size up to what the kernel takes: a power of two, whole pages."""
-    from resource import getpagesize
+    import os
 
-    size_bytes = getpagesize()
+    size_bytes = os.sysconf("SC_PAGESIZE") if hasattr(os, "sysconf") else _PAGE_BYTES
     while 0 < size_bytes < asked_bytes:
         size_bytes *= 2
     return size_bytes if asked_bytes else 0

@@ -15,6 +15,7 @@ from ebee.kernel.complaints import (
 )
 from ebee.kernel.protocol import MapCreate
 from ebee.kernel.simulated.map_facts import lock_offset
+from ebee.kernel.simulated.map_types import check_types
 from ebee.kernel.simulated.state import State, Thing
 from ebee.kernel.simulated.things import BtfThing, EventThing, MapThing, ProgramThing
 from ebee.vm.faults import Refusal
@@ -131,9 +132,9 @@ class Maps:
 
 def _made(state: State, request: MapCreate) -> MapThing:
     btf = state.get(request.btf_fd, BtfThing) if request.btf_fd else None
+    if request.type in _OF_MAPS and not request.inner_map_fd:
+        raise Refusal(errno.EINVAL, "a map of maps is made like one that it will hold: none is given")
     pattern = state.get(request.inner_map_fd, MapThing) if request.type in _OF_MAPS else None
-    if btf is None and (request.btf_key_type_id or request.btf_value_type_id):
-        raise Refusal(errno.EINVAL)
     index = _free_index(state)
     types = None if btf is None else btf.btf
     setup = MapSetup(
@@ -147,6 +148,7 @@ def _made(state: State, request: MapCreate) -> MapThing:
         has_spin_lock=lock_offset(types, request.btf_value_type_id) is not None,
         inner=None if pattern is None else pattern.vm.setup,
     )
+    check_types(request, types)
     vm = make_map(setup, state.machine.memory, cpus=state.machine.cpus, index=index)
     state.machine.maps[index] = vm
     thing = MapThing(state, vm, request, btf)

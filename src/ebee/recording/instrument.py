@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 EVENTS: Final = "ebee.events"
 """The ring buffer that events come out of."""
+LOST: Final = "ebee.lost"
+"""The per-CPU counter of those that found no room in it."""
 _PREFIX = "ebee_"
 _CALL = 0x85
 _PSEUDO_CALL = 1
@@ -59,7 +61,7 @@ class Filter(NamedTuple):
 
 
 def scratch_name(index: int) -> str:
-    """Return the map in which a program's events grow, and where it counts those that were lost."""
+    """Return the map in which a program's events grow."""
     return f"ebee.scratch@{index}"
 
 
@@ -91,7 +93,7 @@ def instrument(
     # Nothing is to stay behind, so no map is shared by its name.
     maps = {name: item.replaced(pinning=Pinning.NONE) for name, item in spec.maps.items()}
     result = spec.replaced(programs={}, functions={}, maps=maps, **types)
-    result.maps[EVENTS] = recorder.maps["events"].replaced(name=EVENTS, kernel_name="ebee_events")
+    result.maps |= _shared_maps(recorder)
     for index, (program, facts) in enumerate(hooks):
         # Programs with typed arguments follow their pointers without a helper.
         main = program.function.name if loads and program.type is ProgType.TRACING else ""
@@ -114,6 +116,13 @@ def _recorder() -> ObjectSpec:
 
     path = os.path.join(os.path.dirname(__file__), "recorder.bpf.c")
     return read_object(compile_c(path).data, path)
+
+
+def _shared_maps(recorder: ObjectSpec) -> dict[str, MapSpec]:
+    """Return the maps that all programs of an object use; their types are not the object's."""
+    events = recorder.maps["events"].replaced(name=EVENTS, kernel_name="ebee_events")
+    lost = recorder.maps["lost"].replaced(name=LOST, kernel_name="ebee_lost", key_type_id=0, value_type_id=0)
+    return {EVENTS: events, LOST: lost}
 
 
 def _facts(index: int, facts: HookFacts, wanted: Filter) -> bytes:
@@ -228,8 +237,8 @@ class _Copies:
 
     def _at_own_map(self, reference: Reference) -> Reference:
         assert isinstance(reference, MapReference), reference
-        own = (EVENTS, scratch_name(self._index), _data_name(self._index))
-        names = dict(zip(("events", "scratch", ".rodata"), own, strict=True))
+        names = {"events": EVENTS, "lost": LOST, "scratch": scratch_name(self._index)}
+        names[".rodata"] = _data_name(self._index)
         return reference._replace(map_name=names[reference.map_name])
 
 

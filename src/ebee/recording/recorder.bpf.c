@@ -41,13 +41,11 @@ struct piece {
 };
 
 struct scratch {
-	__u64 lost;
-	__u64 skipped;
 	__u32 used;
 	__u32 active;
 	__u32 own_pid;
 	__u32 own_tgid;
-	__u64 unused[4];
+	__u64 unused[6];
 	char data[DATA_BYTES];
 };
 
@@ -77,6 +75,14 @@ struct {
 	__type(key, __u32);
 	__type(value, struct scratch);
 } scratch SEC(".maps");
+
+// How many events found no room in the ring buffer, over all programs.
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u64);
+} lost SEC(".maps");
 
 #define RECORDED static __attribute__((noinline, used))
 #define INSIDE static __attribute__((always_inline)) inline
@@ -369,10 +375,8 @@ RECORDED void ebee_begin(const char *ctx)
 	char *context = (char *)(event + 1);
 	room->active = 0;
 	bpf_get_current_comm(event->comm, sizeof(event->comm));
-	if (!is_wanted(room, event)) {
-		room->skipped++;
+	if (!is_wanted(room, event))
 		return;
-	}
 	event->program = facts.program;
 	event->flags = 0;
 	event->time_ns = bpf_ktime_get_ns();
@@ -406,8 +410,11 @@ RECORDED void ebee_end(void)
 	OPAQUE(used);
 	if (used > DATA_BYTES)
 		return;
-	if (bpf_ringbuf_output(&events, room->data, used, 0))
-		room->lost++;
+	if (bpf_ringbuf_output(&events, room->data, used, 0)) {
+		__u64 *count = bpf_map_lookup_elem(&lost, (const void *)&facts.zero);
+		if (count)
+			__sync_fetch_and_add(count, 1);
+	}
 }
 
 char LICENSE[] SEC("license") = "GPL";

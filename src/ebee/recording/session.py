@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import select
+import struct
 import sys
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -15,7 +16,7 @@ from ebee.loader import LoadedObject, load
 from ebee.record import NamedTuple
 from ebee.recording.events import HEAD_BYTES
 from ebee.recording.hooks import HookFacts, hook_facts, hook_name
-from ebee.recording.instrument import EVENTS, Filter, instrument, scratch_name
+from ebee.recording.instrument import EVENTS, LOST, Filter, instrument
 from ebee.recording.recordings import Header, RecordedProgram, RecordingWriter
 from ebee.recording.ring import RingReader
 from ebee.recording.subset import needed_types
@@ -136,17 +137,9 @@ class Recorder:
         return bytes(event)
 
     def _lost(self) -> int:
-        """Return how many events were lost, over all programs and CPUs."""
-        total = 0
-        for index in range(len(self.header.programs)):
-            home = self.loaded.maps[scratch_name(index)]
-            values = home.lookup_elem(_KEY) or b""
-            size = home.spec.value_size_bytes
-            total += sum(
-                int.from_bytes(values[place : place + 8], sys.byteorder)
-                for place in range(0, len(values), size)
-            )
-        return total
+        """Return how many events were lost, over all CPUs."""
+        values = self.loaded.maps[LOST].lookup_elem(_KEY) or b""
+        return sum(struct.unpack(f"={len(values) // 8}Q", values))
 
 
 def start_recording(

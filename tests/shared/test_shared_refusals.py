@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from ebee.abi.bpf import ProgType
@@ -145,7 +147,7 @@ _EXIT = [Instruction(0xB7), Instruction(0x95)]
     ],
 )
 def test_a_load_is_refused_with_the_kernel_s_errno(
-    kernel: Kernel, request_: dict[str, object], expected: int
+    kernel: Kernel, request_: dict[str, Any], expected: int
 ) -> None:
     """By the door, without the loader."""
     plain = ProgramLoad(ProgType.XDP, encode(_EXIT), "GPL", "odd")

@@ -28,11 +28,12 @@ from ebee.kernel.simulated.network import Network
 from ebee.kernel.simulated.objects import Objects
 from ebee.kernel.simulated.pipe import TraceBuffer
 from ebee.kernel.simulated.programs import Programs
-from ebee.kernel.simulated.state import State
+from ebee.kernel.simulated.state import State, locked
 from ebee.kernel.simulated.symbols import Symbols
 from ebee.kernel.simulated.tracing import Emitted, Tracing
 from ebee.vm.faults import Refusal
-from ebee.vm.helpers.common import TYPES_SLOT
+from ebee.vm.helpers.common import SYMBOLS_SLOT, TYPES_SLOT
+from ebee.vm.helpers.network import ETHERNET_MTU, LOOPBACK_MTU, Interface, network_of
 from ebee.vm.machine import DEFAULT_BUDGET
 
 TYPE_CHECKING = False
@@ -79,6 +80,8 @@ class SimulatedKernel(Programs, Maps, Objects, Attaching, Network, Tracing, Fact
         self.state.trace = TraceBuffer(machine)
         machine.print_line = self.state.trace.print
         machine.slots[TYPES_SLOT] = self.state.types
+        machine.slots[SYMBOLS_SLOT] = self.state.symbols.find
+        network_of(machine).interfaces = self._interfaces
 
     @property
     def machine(self) -> Machine:
@@ -96,6 +99,13 @@ class SimulatedKernel(Programs, Maps, Objects, Attaching, Network, Tracing, Fact
         if end is not None:
             end()
 
+    def _interfaces(self) -> list[Interface]:
+        """Return the interfaces as helpers of programs see them."""
+        loopback, usual = LOOPBACK_MTU, ETHERNET_MTU
+        return [
+            Interface(each.ifindex, loopback if each.ifindex == 1 else usual) for each in self.state.devices
+        ]
+
     def run_timers(self) -> int:
         """Call the functions of all timers that are due by the machine's clock; how many.
 
@@ -108,6 +118,7 @@ class SimulatedKernel(Programs, Maps, Objects, Attaching, Network, Tracing, Fact
 
         return run_timers(self.state.machine, self.state.engine)
 
+    @locked
     def close(self, fd: int) -> None:
         """Give a descriptor back."""
         try:

@@ -23,7 +23,7 @@ from ebee.kernel.complaints import (
 from ebee.kernel.protocol import LinkCreate, PerfEvent
 from ebee.kernel.simulated.devices import CGROUP_SKB, TCX, Seat, cgroup_number
 from ebee.kernel.simulated.hooks import Attached
-from ebee.kernel.simulated.state import FIRST_FD, State
+from ebee.kernel.simulated.state import FIRST_FD, State, locked
 from ebee.kernel.simulated.things import EventThing, LinkThing, ProgramThing, SocketThing
 from ebee.vm.faults import Refusal
 
@@ -48,6 +48,7 @@ class Attaching:
 
     state: State
 
+    @locked
     def raw_tracepoint_open(self, program_fd: int, name: str | None) -> int:
         """Attach to a raw tracepoint; programs of tracing without a name go to their own target."""
         try:
@@ -61,6 +62,7 @@ class Attaching:
         except Refusal as refusal:
             raise raw_tracepoint_error(refusal.errno, name) from None
 
+    @locked
     def link_create(self, request: LinkCreate) -> int:
         """Attach by a link."""
         try:
@@ -83,6 +85,7 @@ class Attaching:
         shown = [device.shown() for device in self.state.devices]
         return xdp_error(error, link_tried(request), request.target, request.flags, shown)
 
+    @locked
     def link_update(self, link_fd: int, program_fd: int) -> None:
         """Put another program of the same type there."""
         try:
@@ -96,6 +99,7 @@ class Attaching:
         except Refusal as refusal:
             raise link_update_error(refusal.errno, link_fd) from None
 
+    @locked
     def link_detach(self, link_fd: int) -> None:
         """Take the program off; the link stays."""
         try:
@@ -114,6 +118,7 @@ class Attaching:
         except Refusal as refusal:
             raise iterator_error(refusal.errno, link_fd) from None
 
+    @locked
     def perf_event_open(self, event: PerfEvent) -> int:
         """An event that happens when it is told to: `emit`."""
         if not 0 <= event.type < _EVENT_TYPES or not _is_known(self.state, event):
@@ -121,6 +126,7 @@ class Attaching:
         self.state.events += 1
         return self.state.open(EventThing(event, self.state.events))
 
+    @locked
     def perf_event_attach(self, event_fd: int, program_fd: int) -> None:
         """Let a program run at an event, without a link."""
         try:
@@ -142,6 +148,7 @@ class Attaching:
         except Refusal as refusal:
             raise perf_event_enable_error(refusal.errno, event_fd) from None
 
+    @locked
     def socket_attach(self, socket_fd: int, program_fd: int | None) -> None:
         """Put a filter on a packet socket of this kernel's, or take it off."""
         attaching = program_fd is not None
@@ -157,6 +164,7 @@ class Attaching:
             hint = refusal.detail or None
             raise socket_error(refusal.errno, socket_fd, attaching=attaching, hint=hint) from None
 
+    @locked
     def packet_socket(self, device: str, program_fd: int) -> int:
         """A socket that hears what `receive` brings to an interface."""
         try:

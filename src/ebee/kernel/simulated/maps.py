@@ -16,7 +16,7 @@ from ebee.kernel.complaints import (
 from ebee.kernel.protocol import MapCreate
 from ebee.kernel.simulated.map_facts import lock_offset
 from ebee.kernel.simulated.map_types import check_types
-from ebee.kernel.simulated.state import State, Thing
+from ebee.kernel.simulated.state import State, Thing, locked
 from ebee.kernel.simulated.things import BtfThing, EventThing, MapThing, ProgramThing
 from ebee.vm.faults import Refusal
 from ebee.vm.maps import MapSetup, make_map
@@ -40,6 +40,7 @@ class Maps:
 
     state: State
 
+    @locked
     def map_create(self, request: MapCreate) -> int:
         """Make one of the machine's."""
         try:
@@ -47,6 +48,7 @@ class Maps:
         except Refusal as refusal:
             raise map_create_error(refusal.errno, request, hint=refusal.detail or None) from None
 
+    @locked
     def map_lookup(self, fd: int, key: bytes, value_size_bytes: int, flags: int = 0) -> bytes | None:
         """Read."""
         del value_size_bytes
@@ -59,6 +61,7 @@ class Maps:
                 return None
             raise map_access_error(refusal.errno, "look up a key", fd) from None
 
+    @locked
     def map_update(self, fd: int, key: bytes, value: bytes, flags: int = 0) -> None:
         """Write; what a value names by its descriptor is held from now on."""
         try:
@@ -72,6 +75,7 @@ class Maps:
         except Refusal as refusal:
             raise map_access_error(refusal.errno, "store a value", fd) from None
 
+    @locked
     def map_delete(self, fd: int, key: bytes) -> bool:
         """Remove."""
         try:
@@ -84,6 +88,7 @@ class Maps:
             raise map_access_error(refusal.errno, "delete a key", fd) from None
         return True
 
+    @locked
     def map_next_key(self, fd: int, key: bytes | None, key_size_bytes: int) -> bytes | None:
         """Walk."""
         del key_size_bytes
@@ -94,6 +99,7 @@ class Maps:
                 return None
             raise map_access_error(refusal.errno, "walk the keys", fd) from None
 
+    @locked
     def map_freeze(self, fd: int) -> None:
         """User space writes no more; EBUSY for a map that is frozen, or mapped for writing."""
         try:
@@ -105,6 +111,7 @@ class Maps:
         except Refusal as refusal:
             raise map_freeze_error(refusal.errno, fd) from None
 
+    @locked
     def map_memory(self, fd: int, length_bytes: int, *, writable: bool, offset_bytes: int = 0) -> memoryview:
         """A view of the map's own bytes; the map stays while the view does."""
         try:
@@ -113,6 +120,7 @@ class Maps:
         except Refusal as refusal:
             raise map_memory_error(refusal.errno, fd) from None
 
+    @locked
     def perf_records(self, fd: int) -> list[tuple[int, bytes]]:
         """Take away what programs put into a perf event array: CPU and data, oldest first for each index.
 

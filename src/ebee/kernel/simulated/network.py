@@ -10,7 +10,7 @@ from ebee.kernel.operations import Operation
 from ebee.kernel.protocol import NetDevice, TcFilter
 from ebee.kernel.simulated.delivery import Delivery, receive, send
 from ebee.kernel.simulated.devices import Device, Seat
-from ebee.kernel.simulated.state import State
+from ebee.kernel.simulated.state import State, locked
 from ebee.kernel.simulated.things import ProgramThing
 from ebee.text import did_you_mean
 from ebee.vm.faults import Refusal
@@ -34,6 +34,7 @@ class Network:
         except Refusal as refusal:
             raise SpecError(f"add device '{name}': {refusal.detail}") from None
 
+    @locked
     def receive(self, device: str | int, packet: bytes, *, cpu: int = 0) -> Delivery:
         """Let a packet arrive at an interface, and return what became of it.
 
@@ -55,6 +56,7 @@ class Network:
         except Refusal as refusal:
             raise SpecError(f"receive on {found.name}: {refusal.detail}") from None
 
+    @locked
     def send(self, device: str | int, packet: bytes, *, cpu: int = 0) -> Delivery:
         """Let a packet leave by an interface: by the cgroups' egress programs and tc egress (tcx).
 
@@ -83,6 +85,7 @@ class Network:
         """The simulated ones."""
         return [device.shown() for device in self.state.devices]
 
+    @locked
     def xdp_attach(self, ifindex: int, program_fd: int, flags: int, expected_fd: int | None = None) -> None:
         """Attach or detach as netlink does: it stays until it is taken off."""
         verb = "attach to XDP of" if program_fd >= 0 else "detach from XDP of"

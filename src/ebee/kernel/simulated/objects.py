@@ -11,7 +11,7 @@ from ebee.kernel.complaints import info_error, open_pin_error, pin_error, unpin_
 from ebee.kernel.meanings import EBADFD
 from ebee.kernel.protocol import BtfInfo, LinkInfo, MapInfo, ObjectKind, ProgramInfo
 from ebee.kernel.simulated.code import shown_code
-from ebee.kernel.simulated.state import State
+from ebee.kernel.simulated.state import State, locked
 from ebee.kernel.simulated.things import BtfThing, LinkThing, MapThing, ProgramThing
 from ebee.vm.faults import Refusal
 
@@ -31,6 +31,7 @@ class Objects:
         """The next there is."""
         return self.state.next_id(kind, after)
 
+    @locked
     def open_id(self, kind: ObjectKind, object_id: int) -> int:
         """A descriptor of it."""
         thing = self.state.find(kind, object_id)
@@ -97,6 +98,7 @@ class Objects:
         return BtfInfo(btf.id, "", False, len(btf.data), btf.data if data else b"")
 
     # -- pins ------------------------------------------------------------------------------------
+    @locked
     def pin(self, fd: int, path: str) -> None:
         """Give it a name, which lasts as long as this kernel."""
         path = os.path.abspath(path)
@@ -118,6 +120,7 @@ class Objects:
             raise Refusal(errno.EPERM)
         self.state.pins[path] = thing.hold_as_user()
 
+    @locked
     def open_pin(self, path: str, flags: int = 0) -> int:
         """A descriptor of what is pinned there."""
         thing = self.state.pins.get(os.path.abspath(path))
@@ -126,6 +129,7 @@ class Objects:
         missing = not os.path.lexists(path) or self.pin_folder(os.path.dirname(path)) == "bpf"
         raise open_pin_error(errno.ENOENT if missing else errno.EACCES, path)
 
+    @locked
     def unpin(self, path: str) -> None:
         """Take the name away."""
         thing = self.state.pins.pop(os.path.abspath(path), None)

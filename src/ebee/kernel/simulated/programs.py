@@ -12,7 +12,7 @@ from ebee.errors import FormatError
 from ebee.kernel.complaints import query_error, run_error
 from ebee.kernel.protocol import AttachedProgram, LoadAnswer, ProgramLoad, RunAnswer, RunRequest
 from ebee.kernel.simulated.code import Resolved, Unfit, resolve
-from ebee.kernel.simulated.state import State
+from ebee.kernel.simulated.state import State, locked
 from ebee.kernel.simulated.things import BtfThing, ProgramThing
 from ebee.vm.faults import Refusal
 
@@ -27,6 +27,7 @@ class Programs:
 
     state: State
 
+    @locked
     def btf_load(self, data: bytes, *, log_size_bytes: int = 0) -> LoadAnswer:
         """Keep types; bytes that are no BTF are EINVAL, with the reason as the log."""
         try:
@@ -37,6 +38,7 @@ class Programs:
         self.state.register(thing)
         return LoadAnswer(self.state.open(thing), 0, "")
 
+    @locked
     def program_load(self, request: ProgramLoad) -> LoadAnswer:
         """Resolve, check, keep."""
         log_size_bytes = request.log_size_bytes if request.log_level else _NO_LOG_ROOM
@@ -70,6 +72,7 @@ class Programs:
         self.state.machine.programs[thing.id] = thing.code
         return thing
 
+    @locked
     def program_test_run(self, request: RunRequest) -> RunAnswer:
         """Run it on the machine; a MachineError of the program's goes to the caller."""
         from ebee.kernel.simulated.trials import try_program

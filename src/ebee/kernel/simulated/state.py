@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable, Iterator
+from functools import wraps
 from threading import RLock
 
 from ebee.kernel.protocol import ObjectKind
@@ -12,7 +13,7 @@ from ebee.vm.machine import DEFAULT_BUDGET, Engine, Machine
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Self, TypeVar
+    from typing import Any, Self, TypeVar
 
     from ebee.btf import Btf
     from ebee.kernel.simulated.devices import Devices
@@ -21,10 +22,22 @@ if TYPE_CHECKING:
     from ebee.kernel.simulated.symbols import Symbols
 
     _Thing = TypeVar("_Thing", bound="Thing")
+    _Method = TypeVar("_Method", bound=Callable[..., Any])
 
 BPFFS = "/sys/fs/bpf"
 FIRST_FD = 1_000_000
 """Descriptors begin here, where no process has real ones: one taken for the other is EBADF."""
+
+
+def locked(method: _Method) -> _Method:
+    """Let one thread at a time come through a part of the door: the machine has one memory."""
+
+    @wraps(method)
+    def alone(self: Any, *arguments: Any, **words: Any) -> Any:
+        with self.state.running:
+            return method(self, *arguments, **words)
+
+    return alone  # type: ignore[return-value]
 
 
 class Thing:

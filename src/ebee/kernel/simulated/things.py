@@ -8,7 +8,7 @@ from weakref import ref
 
 from ebee.abi.bpf import LinkType, MapType
 from ebee.kernel.protocol import MapCreate, ObjectKind, PerfEvent, ProgramLoad
-from ebee.kernel.simulated.state import State, Thing
+from ebee.kernel.simulated.state import State, Thing, locked
 from ebee.kernel.simulated.tags import tag_of
 from ebee.vm.code import Code
 from ebee.vm.maps import VmMap
@@ -70,6 +70,7 @@ class MapThing(Thing):
                 self.vm.delete(key)
                 self.put(key, None)
 
+    @locked  # memory that was mapped may let go of it at any moment
     def gone(self) -> None:
         for key in list(self.held):
             self.put(key, None)

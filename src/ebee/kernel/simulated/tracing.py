@@ -11,7 +11,7 @@ from ebee.errors import SpecError
 from ebee.kernel.protocol import TraceSource
 from ebee.kernel.simulated.hooks import Attached
 from ebee.kernel.simulated.runs import lent, run
-from ebee.kernel.simulated.state import State
+from ebee.kernel.simulated.state import State, locked
 from ebee.record import NamedTuple
 from ebee.vm.contexts import arguments_context, perf_event_context, raw_context
 from ebee.vm.faults import Refusal
@@ -55,6 +55,7 @@ class Tracing:
         """Return the hooks at which programs are attached, by the names that `emit` takes."""
         return self.state.hooks.names()
 
+    @locked
     def emit(
         self,
         hook: str,

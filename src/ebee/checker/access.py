@@ -124,6 +124,7 @@ def write(walk: Walk, register: int, base: Value, offset: int, size: int, value:
     """Let an instruction store a value."""
     pointer = _pointer(register, base)
     if pointer is ANYTHING:
+        walk.state.forget_stacks()
         return
     place = _reach(walk, register, pointer, offset, size, writing=True)
     if pointer.kind != "fp":
@@ -181,7 +182,6 @@ def _reach_stack(
     words = "write to" if writing else "read from"
     if pointer.variable is not None:
         variable_stack(pointer, register, offset, size, words)
-        walk.use_stack(pointer.frame, max(-(pointer.low + offset), 0))
         return None
     if place % size:
         raise Complaint(EACCES, f"misaligned stack access off 0+{pointer.offset}+{offset} size {size}")

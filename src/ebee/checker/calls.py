@@ -7,13 +7,12 @@ from __future__ import annotations
 
 from ebee.abi.bpf import MapType
 from ebee.abi.helpers import HELPERS
-from ebee.checker.access import check_map_rights, reach_packet, stack_bounds, variable_stack
-from ebee.checker.access import reach_memory as reach_memory_of
+from ebee.checker.access import check_map_rights, reach_memory, reach_packet, stack_bounds, variable_stack
 from ebee.checker.complaint import EACCES, EINVAL, Complaint
 from ebee.checker.helpers import allowed, gpl_only, may_sleep
 from ebee.checker.operations import FURTHEST
 from ebee.checker.prototypes import Prototype, fits, movers, prototypes
-from ebee.checker.scalars import UNKNOWN, ZERO, Scalar, between
+from ebee.checker.scalars import UNKNOWN, Scalar, between
 from ebee.checker.state import STACK_BYTES, Frame
 from ebee.checker.values import ANYTHING, SOCKET_KINDS, Pointer, Value
 
@@ -22,6 +21,8 @@ if TYPE_CHECKING:
     from ebee.checker.walk import Pairs, Walk
 
 _SLEEPABLE = 1 << 4
+_WRITTEN = ("out", "inout", "room")
+_WITH_CALLBACKS = ("loop", "for_each_map_elem")
 _SPIN_LOCK, _SPIN_UNLOCK = "spin_lock", "spin_unlock"
 _MEMORY_WANTED = "fp, pkt, pkt_meta, map_key, map_value, mem, ringbuf_mem, buf, trusted_ptr_"
 _MEMORY_KINDS = frozenset({"fp", "pkt", "pkt_meta", "map_key", "map_value", "mem", "ringbuf_mem", "buf"})
@@ -82,15 +83,20 @@ def _unknown_helper(walk: Walk, name: str) -> Pairs:
 
 
 def forget_passed(walk: Walk) -> None:
-    """Whatever the arguments of a call point at may change, and be given back."""
+    """Whatever the arguments of a call point at may change, and may be given back."""
     for value in walk.registers[1:6]:
-        if not isinstance(value, Pointer):
-            continue
-        if value.kind == "fp":
-            low = max(value.low, -STACK_BYTES) & ~7
-            walk.state.frames[value.frame].fill(low, max(-low, 0), "?")
-        if value.reference:
-            walk.state.release(value.reference)
+        if value is ANYTHING:
+            walk.state.forget_stacks()
+        elif isinstance(value, Pointer) and value.kind == "fp":
+            forget_stack(walk, value)
+        if isinstance(value, Pointer) and value.reference:
+            walk.state.release(value.reference, ANYTHING)
+
+
+def forget_stack(walk: Walk, pointer: Pointer) -> None:
+    """Let the stack hold anything from an address on."""
+    low = max(pointer.low, -STACK_BYTES) & ~7
+    walk.state.frames[pointer.frame].fill(low, max(-low, 0), "?")
 
 
 def clobber(walk: Walk, result: Value | None) -> None:
@@ -127,19 +133,25 @@ class Call:
                 self._not_checked(self.walk.registers[register])
                 continue
             value = self.walk.need(register)
-            if kind != "." and value is not ANYTHING and not (isinstance(value, Scalar) and value.vague):
+            if value is ANYTHING or (isinstance(value, Scalar) and value.vague):
+                self._not_known(register, kind)
+            elif kind != ".":
                 self._argument(register, kind, value)
         if self.map is not None and self.map.map is not None:
             self._check_map(self.map.map.type)
 
     def _not_checked(self, value: Value | None) -> None:
-        if (
-            isinstance(value, Pointer)
-            and value.kind == "fp"
-            and self.prototype.name not in ("loop", "for_each_map_elem")
-        ):
-            low = max(value.low, -STACK_BYTES) & ~7
-            self.walk.state.frames[value.frame].fill(low, max(-low, 0), "?")
+        if isinstance(value, Pointer) and value.kind == "fp" and self.prototype.name not in _WITH_CALLBACKS:
+            forget_stack(self.walk, value)
+
+    def _not_known(self, register: int, kind: str) -> None:
+        """Let the helper write where it may write: through an address, or a size, that is not known."""
+        if kind.startswith(_WRITTEN):
+            self.walk.state.forget_stacks()
+        elif kind in ("size", "size0") and self.prototype.arguments[register - 2].startswith(_WRITTEN):
+            pointer = self.walk.registers[register - 1]
+            if isinstance(pointer, Pointer) and pointer.kind == "fp":
+                forget_stack(self.walk, pointer)
 
     def _argument(self, register: int, kind: str, value: Value) -> None:
         if kind in ("size", "size0"):
@@ -229,7 +241,7 @@ class Call:
     # -- memory that the helper touches ----------------------------------------------------------
     def touch(self, register: int, pointer: Pointer, size: int, mode: str) -> None:
         """Check bytes that the helper reads or writes, and let those that it writes be anything."""
-        writing = mode.startswith(("out", "inout"))
+        writing = mode.startswith(_WRITTEN)
         if pointer.maybe_null:
             return
         if pointer.kind == "fp":
@@ -239,9 +251,9 @@ class Call:
         elif pointer.kind == "map_value" and size:
             assert pointer.map is not None
             check_map_rights(pointer, 0, size, writing=writing)
-            reach_memory_of(register, pointer, 0, size, pointer.map.value_size_bytes)
+            reach_memory(register, pointer, 0, size, pointer.map.value_size_bytes)
         elif pointer.kind in ("mem", "ringbuf_mem") and size:
-            reach_memory_of(register, pointer, 0, size, pointer.size)
+            reach_memory(register, pointer, 0, size, pointer.size)
 
     def _touch_stack(self, register: int, pointer: Pointer, size: int, mode: str) -> None:
         words = "read from" if mode.startswith("in") and not mode.startswith("inout") else "write to"
@@ -288,7 +300,7 @@ class Call:
         """Let the helper have done its work."""
         walk, name = self.walk, self.prototype.name
         if self.released:
-            walk.state.release(self.released)
+            walk.state.release(self.released, UNKNOWN)
         if name in movers():
             walk.state.forget_packets()
         result = self._result()
@@ -343,8 +355,10 @@ class Call:
             or self.prototype.name != "map_lookup_elem"
         ):
             return False
-        if self.key is None or self.key.kind != "fp" or self.key.variable is not None:
-            return None if self.key is None else False
+        if self.key is None or (self.key.variable is not None and self.key.variable.vague):
+            return None
+        if self.key.kind != "fp" or self.key.variable is not None:
+            return False
         frame = self.walk.state.frames[self.key.frame]
         key = frame.read(self.key.offset, found.key_size_bytes)
         if key is ANYTHING or (isinstance(key, Scalar) and key.vague):
@@ -387,6 +401,3 @@ class Call:
 def _mismatch(register: int, value: Value, wanted: str) -> Complaint:
     name = "scalar" if isinstance(value, Scalar) else value.name
     return Complaint(EACCES, f"R{register} type={name} expected={wanted}")
-
-
-__all__ = ["ZERO", "Call", "call_helper", "clobber", "forget_passed"]

@@ -10,7 +10,7 @@ from ebee.asm.opcodes import ALU_SIGNS, Alu, Class, Source
 from ebee.checker.arithmetic import compute, cut, extended, negated, truncated
 from ebee.checker.complaint import EACCES, EINVAL, Complaint
 from ebee.checker.scalars import M32, M64, S64_MIN, UNKNOWN, VAGUE, ZERO, Scalar, constant, of_bytes
-from ebee.checker.values import ANYTHING, SOCKET_KINDS, Pointer, Value
+from ebee.checker.values import ANYTHING, SOCKET_KINDS, Pointer, Value, somewhere
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -117,7 +117,8 @@ def _moved(walk: Walk, src: int, source: Scalar, offset: int, *, wide: bool) -> 
 def _two_operands(walk: Walk, instruction: Instruction, left: Value, right: Value, *, wide: bool) -> Value:
     operation = instruction.opcode & 0xF0
     if left is ANYTHING or right is ANYTHING:
-        return ANYTHING
+        known = right if left is ANYTHING else left
+        return somewhere(known) if isinstance(known, Pointer) else ANYTHING
     if isinstance(left, Scalar) and isinstance(right, Scalar):
         same = instruction.opcode & Source.X and instruction.src == instruction.dst
         if same and operation in (Alu.SUB, Alu.XOR):
@@ -159,8 +160,8 @@ def _pointer(
         if operation == Alu.SUB:
             return of_bytes(4)
         raise Complaint(EACCES, f"R{register} 32-bit pointer arithmetic prohibited")
-    if number.vague:
-        return ANYTHING
+    if number.vague or (pointer.variable is not None and pointer.variable.vague):
+        return somewhere(pointer)
     if pointer.maybe_null:
         raise Complaint(
             EACCES, f"R{register} pointer arithmetic on {pointer.name} prohibited, null-check it first"

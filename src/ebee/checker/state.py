@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 from ebee.checker.arithmetic import cut
 from ebee.checker.scalars import UNKNOWN, VAGUE, ZERO, Scalar, constant, of_bytes
-from ebee.checker.values import ANYTHING, PACKET_KINDS, Pointer, Value
+from ebee.checker.values import ANYTHING, PACKET_KINDS, Pointer, Value, somewhere
 from ebee.record import NamedTuple
 
 STACK_BYTES = 512
@@ -203,11 +203,16 @@ class State:
             lambda value: UNKNOWN if isinstance(value, Pointer) and value.kind in PACKET_KINDS else value
         )
 
-    def release(self, reference: int) -> None:
-        """Something was given back: nobody may use it any more."""
+    def forget_stacks(self) -> None:
+        """Somebody wrote who knows where."""
+        for frame in self.frames:
+            frame.fill(-STACK_BYTES, STACK_BYTES, "?")
+
+    def release(self, reference: int, left: Value) -> None:
+        """Something was given back: what pointed at it is another value from now on."""
         self.references = {id: slot for id, slot in self.references.items() if id != reference}
         self.replace(
-            lambda value: UNKNOWN if isinstance(value, Pointer) and value.reference == reference else value
+            lambda value: left if isinstance(value, Pointer) and value.reference == reference else value
         )
 
     # -- comparing -------------------------------------------------------------------------------
@@ -323,4 +328,6 @@ def _widened(value: Value | None, earlier: Value | None) -> Value | None:
         return value
     if isinstance(value, Scalar) and isinstance(earlier, Scalar):
         return VAGUE
+    if isinstance(value, Pointer) and isinstance(earlier, Pointer) and value.is_like(earlier):
+        return somewhere(value)
     return ANYTHING

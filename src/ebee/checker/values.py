@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ebee.checker.facts import MapFacts
-from ebee.checker.scalars import Scalar, limits
+from ebee.checker.scalars import VAGUE, Scalar, limits
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -128,5 +128,11 @@ class Pointer:
 
 
 ANYTHING = Pointer(ANYTHING_KIND)
+
+
+def somewhere(pointer: Pointer) -> Pointer:
+    """Return a pointer whose offset is not known: of the stack it is still known to be one."""
+    return pointer.changed(variable=VAGUE) if pointer.kind == "fp" else ANYTHING
+
 
 Value = Scalar | Pointer

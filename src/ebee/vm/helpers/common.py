@@ -20,6 +20,8 @@ EPROTONOSUPPORT, EOPNOTSUPP, EAFNOSUPPORT, EALREADY, ENOTSUPP = 93, 95, 97, 114,
 
 INT_MAX = 0x7FFF_FFFF
 
+SYMBOLS_SLOT = "kernel symbols"
+"""The machine's slot for the kernel's symbols: a function of a name that gives its address, or None."""
 TYPES_SLOT = "kernel types"
 """The machine's slot for what gives the kernel's types: a function without arguments, of Btf or None."""
 

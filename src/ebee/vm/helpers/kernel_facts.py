@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from ebee.vm.helpers.common import (
     EINVAL,
     ENOENT,
     EOPNOTSUPP,
+    SYMBOLS_SLOT,
     TYPES_SLOT,
     block,
     put_number,
@@ -17,8 +16,6 @@ from ebee.vm.helpers.common import (
 from ebee.vm.helpers.registry import helper
 from ebee.vm.machine import Run
 
-SYMBOLS_SLOT = "kernel symbols"
-"""The machine's slot for the kernel's symbols: a mapping of names to addresses; settable."""
 _REGISTERS_BEYOND = 0x30_0000
 _BPRM_FLAGS = 1
 
@@ -36,10 +33,10 @@ def kallsyms_lookup_name(run: Run, r1: int, r2: int, r3: int, r4: int, r5: int) 
     name = _name_at(run, r1, u32(r2))
     if u32(r3) or name is None:
         return -EINVAL
-    symbols = run.machine.slots.get(SYMBOLS_SLOT, {})
-    assert isinstance(symbols, Mapping)
-    put_number(run, r4, 8, symbols.get(name, 0))
-    return 0 if name in symbols else -ENOENT
+    find = run.machine.slots.get(SYMBOLS_SLOT)
+    found = find(name) if callable(find) else None
+    put_number(run, r4, 8, found or 0)
+    return -ENOENT if found is None else 0
 
 
 @helper("btf_find_by_name_kind")

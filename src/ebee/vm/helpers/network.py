@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from ebee.record import NamedTuple, Record
 from ebee.vm.machine import Machine
@@ -99,13 +99,13 @@ class Network(Record):
     """The network around a machine.
 
     Attributes:
-        interfaces: those that exist; None stands for any, with the usual MTUs.
+        interfaces: those that exist, or a function that tells them; None stands for any, with the usual MTUs.
         routes: what bpf_fib_lookup() finds; the longest prefix wins.
         sockets: what the lookups of sockets find; one with a connection goes before one without.
         socket_cookie, netns_cookie, socket_uid: what helpers of those names say.
     """
 
-    interfaces: Sequence[Interface] | None = None
+    interfaces: Sequence[Interface] | Callable[[], Iterable[Interface]] | None = None
     routes: Sequence[Route] = ()
     sockets: Sequence[Socket] = ()
     socket_cookie: int = 1
@@ -116,7 +116,8 @@ class Network(Record):
         """Return an interface's MTU; None where there is no such interface."""
         if self.interfaces is None:
             return LOOPBACK_MTU if ifindex == 1 else ETHERNET_MTU
-        return next((each.mtu for each in self.interfaces if each.ifindex == ifindex), None)
+        there = self.interfaces() if callable(self.interfaces) else self.interfaces
+        return next((each.mtu for each in there if each.ifindex == ifindex), None)
 
     def socket_for(self, protocol: str, ours: tuple[str, int], theirs: tuple[str, int]) -> Socket | None:
         """Return the socket that packets from their address and port to ours are for."""

@@ -6,8 +6,7 @@ import struct
 
 from ebee.btf import Btf
 from ebee.btf.types import Kind
-from ebee.vm.helpers.common import TYPES_SLOT
-from ebee.vm.helpers.kernel_facts import SYMBOLS_SLOT
+from ebee.vm.helpers.common import SYMBOLS_SLOT, TYPES_SLOT
 from ebee.vm.helpers.kernel_structs import put_struct, put_task
 from tests.support.objects import spec_of
 from tests.unit.vm.helpers.desk import Desk
@@ -80,7 +79,7 @@ def test_structs_and_fields_that_the_types_have_not_are_left_out() -> None:
 
 def test_symbols_are_those_that_were_set() -> None:
     desk = Desk()
-    desk.machine.slots[SYMBOLS_SLOT] = {"jiffies": 0xFFFF_FFFF_8200_0000}
+    desk.machine.slots[SYMBOLS_SLOT] = {"jiffies": 0xFFFF_FFFF_8200_0000}.get
     name, place = desk.put(b"jiffies\0"), desk.room(8)
     assert desk.call("kallsyms_lookup_name", name, 8, 0, place) == 0
     assert desk.get(place, 8) == struct.pack("<Q", 0xFFFF_FFFF_8200_0000)

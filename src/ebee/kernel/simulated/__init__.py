@@ -101,11 +101,10 @@ class SimulatedKernel(Programs, Maps, Objects, Attaching, Network, Tracing, Fact
 
     def _interfaces(self) -> list[Interface]:
         """Return the interfaces as helpers of programs see them."""
-        loopback, usual = LOOPBACK_MTU, ETHERNET_MTU
-        return [
-            Interface(each.ifindex, loopback if each.ifindex == 1 else usual) for each in self.state.devices
-        ]
+        numbers = [device.ifindex for device in self.state.devices]
+        return [Interface(each, LOOPBACK_MTU if each == 1 else ETHERNET_MTU) for each in numbers]
 
+    @locked
     def run_timers(self) -> int:
         """Call the functions of all timers that are due by the machine's clock; how many.
 

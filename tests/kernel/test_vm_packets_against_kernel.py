@@ -171,7 +171,8 @@ def test_redirects_lookups_times_and_tunnels() -> None:
         struct bpf_tunnel_key key = {.tunnel_id = 5, .remote_ipv4 = 7};
         r[n++] = bpf_redirect(1, 0); r[n++] = bpf_redirect(1, 2); r[n++] = bpf_redirect_peer(1, 1);
         r[n++] = bpf_redirect_neigh(1, 0, 0, 0); r[n++] = bpf_redirect_neigh(1, 0, 0, 1);
-        r[n++] = bpf_clone_redirect(s, 1, 4);
+        r[n++] = bpf_clone_redirect(s, 1, 4); r[n++] = bpf_clone_redirect(s, 9999, 0);
+        m = 0; r[n++] = bpf_check_mtu(s, 9999, &m, 0, 0);
         k = bpf_sk_lookup_udp(s, &t, 36, -1, 1); r[n++] = k != 0; if (k) bpf_sk_release(k);
         r[n++] = bpf_fib_lookup(s, &p, 64, 0); p.family = 2; p.ifindex = 1;
         r[n++] = bpf_fib_lookup(s, &p, 63, 0); r[n++] = bpf_fib_lookup(s, &p, 64, 64);

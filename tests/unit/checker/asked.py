@@ -21,8 +21,8 @@ LIMITS = MapFacts(
     ".rodata", MapType.ARRAY, 4, 8, 1, flags=1 << 7, values_address=0x20 << 52, contents=bytes((7, *bytes(7)))
 )
 DATA = MapFacts(".data", MapType.ARRAY, 4, 16, 1, values_address=0x21 << 52, kernel_pointers=())
-_MAPS = [COUNTS, CELLS, EVENTS, STATE, PROGRAMS, LIMITS, DATA]
-ADDRESSES = {item.name.strip("."): map_address(index) for index, item in enumerate(_MAPS)}
+MAPS = [COUNTS, CELLS, EVENTS, STATE, PROGRAMS, LIMITS, DATA]
+ADDRESSES = {item.name.strip("."): map_address(index) for index, item in enumerate(MAPS)}
 VALUES = {"rodata_value": LIMITS.values_address, "data_value": DATA.values_address}
 
 
@@ -94,7 +94,7 @@ def ask_of(
     """Check instructions."""
     code = Code("p", ProgType[type], tuple(instructions), expected_attach_type=attach, license=license)
     facts = CheckFacts(
-        maps=dict(zip(ADDRESSES.values(), _MAPS, strict=True)),
+        maps=dict(zip(ADDRESSES.values(), MAPS, strict=True)),
         functions={function_address(slot): slot for slot in range(len(instructions))},
         flags=flags,
         unset_stack=unset_stack,

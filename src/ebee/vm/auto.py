@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from ebee.vm.native import Native
 
 WORTH_INSTRUCTIONS: Final = 200_000
-"""So many take the interpreter as long as the compiler takes for a program: some 50 ms."""
+"""So many take the interpreter as long as the compiler takes for a small program: some 40 ms."""
+WORTH_PER_INSTRUCTION: Final = 1000
+"""And so many more for each instruction that is to be compiled."""
 SHORT_INSTRUCTIONS: Final = 250
 """A run of fewer is as fast on the interpreter: a message to the other process and back takes as long."""
 _REPEATING = (164, 181)
@@ -110,7 +112,8 @@ class Auto:
             return True
         each = taken.instructions // taken.runs if taken.runs else len(code.instructions)
         expected = taken.instructions + each * repeat
-        return expected > WORTH_INSTRUCTIONS and (each > SHORT_INSTRUCTIONS or repeat > 1)
+        price = WORTH_INSTRUCTIONS + WORTH_PER_INSTRUCTION * len(code.instructions)
+        return expected > price and (each > SHORT_INSTRUCTIONS or repeat > 1)
 
     def _taken_by(self, code: Code) -> _Taken:
         found = self._taken.get(id(code))

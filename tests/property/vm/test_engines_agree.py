@@ -24,6 +24,8 @@ from ebee.vm.native import Native
 from tests.support import vm
 from tests.support.programs import ARRAY, HASH, PACKET_BYTES, VALUE_BYTES, programs, with_maps
 
+pytestmark = pytest.mark.starts_processes
+
 MAPS = {
     ARRAY: MapSetup(MapType.ARRAY, "array", 4, VALUE_BYTES, 1),
     HASH: MapSetup(MapType.HASH, "hash", 4, VALUE_BYTES, 5),

@@ -51,7 +51,7 @@ def test_a_long_program_is_compiled_once_it_has_run_often(engine: Auto) -> None:
     made = context(engine.machine)
     engine.run(program, made)
     assert not is_native(engine)
-    for _ in range(700):
+    for _ in range(1700):
         engine.run(program, made)
 
     assert is_native(engine)

@@ -25,6 +25,8 @@ from ebee.vm.maps import MapSetup, make_map
 from ebee.vm.native import Native
 from tests.support.vm import code, context, result, run
 
+pytestmark = pytest.mark.starts_processes
+
 TASK_HELPER = number_of("get_current_task") or 0
 ENDLESS = """
 more:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Mapping
+from functools import cache
 
 from ebee.abi.layout import Layout, Value
 from ebee.vm.faults import Refusal
@@ -76,10 +77,13 @@ def set_pointer(region: Region, layout: Layout, name: str, address: int) -> None
 def allow_writes(region: Region, layout: Layout, names: tuple[str, ...]) -> None:
     """Let programs write some fields, and no others."""
     region.writable = bool(names)
+    region.writable_parts = _parts(layout, names)
+
+
+@cache
+def _parts(layout: Layout, names: tuple[str, ...]) -> tuple[tuple[int, int], ...]:
     fields = [layout.fields[name] for name in names]
-    region.writable_parts = tuple(
-        (field.offset_bytes, field.offset_bytes + field.size_bytes) for field in fields
-    )
+    return tuple((field.offset_bytes, field.offset_bytes + field.size_bytes) for field in fields)
 
 
 def enter(memory: Memory, context: Context) -> None:

@@ -60,6 +60,14 @@ _WRITABLE: dict[ProgType, tuple[str, ...]] = {
     ProgType.SCHED_ACT: _TC,
     ProgType.SK_SKB: ("tc_index", "priority"),
 }
+_SHOWN = {
+    "family": "family",
+    "src_ip4": "local_ip4",
+    "dst_ip4": "remote_ip4",
+    "src_ip6": "local_ip6",
+    "dst_ip6": "remote_ip6",
+}
+"""Fields of the socket, and those of the buffer that show them."""
 _WRITES_PACKETS = (ProgType.SCHED_CLS, ProgType.SCHED_ACT, ProgType.LWT_XMIT, ProgType.SK_SKB)
 _STARTS_AT_MAC = (ProgType.SCHED_CLS, ProgType.SCHED_ACT)
 
@@ -304,10 +312,12 @@ def _socket(memory: Memory, skb: Skb, data: bytes) -> Region:
 
 
 def _show_addresses(skb: Skb, sock: dict[str, Value]) -> None:
-    for ours, theirs in (("local_ip4", "src_ip4"), ("remote_ip4", "dst_ip4"), ("family", "family")):
-        skb.set(ours, int(sock.get(theirs, 0)))
-    for ours, theirs in (("local_ip6", "src_ip6"), ("remote_ip6", "dst_ip6")):
-        skb.set(ours, int.from_bytes(bytes(sock.get(theirs, b"")), "little"))  # type: ignore[arg-type]
+    for theirs, ours in _SHOWN.items():
+        value = sock.get(theirs)
+        if isinstance(value, bytes):
+            value = int.from_bytes(value, "little")
+        if isinstance(value, int):
+            skb.set(ours, value)
 
 
 def _swapped(value: int) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 
 from ebee.record import NamedTuple
 from ebee.vm.faults import Refusal
@@ -55,7 +56,8 @@ def printed(run: Run, text: bytes, arguments: Sequence[int]) -> bytes:
     )
 
 
-def parsed(text: bytes) -> list[Piece]:
+@lru_cache(maxsize=256)
+def parsed(text: bytes) -> tuple[Piece, ...]:
     """Return the pieces of a format.
 
     Raises:
@@ -78,7 +80,7 @@ def parsed(text: bytes) -> list[Piece]:
         else:
             piece, at = _conversion(text, percent + 1)
             pieces.append(piece)
-    return pieces
+    return tuple(pieces)
 
 
 def _conversion(text: bytes, at: int) -> tuple[Piece, int]:

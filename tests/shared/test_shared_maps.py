@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from ebee.abi.bpf import F_RDONLY_PROG, MapType
-from ebee.errors import EbeeError, MapError
-from ebee.kernel.protocol import Kernel, MapCreate
+from ebee.abi.bpf import F_MMAPABLE, F_RDONLY_PROG, MapType
+from ebee.errors import EbeeError, KernelError, MapError
+from ebee.kernel.protocol import Kernel, MapCreate, ObjectKind
 from ebee.loader import LoadedObject
 from ebee.maps import Map, create_map
 from ebee.sessions.c import load
@@ -337,6 +337,47 @@ def test_sizes_that_do_not_fit_the_type_are_refused(
     shape = f"key {key} bytes, value {value} bytes, max_entries {entries}, flags {flags:#x}"
     if expected == "EINVAL":
         assert message == f"create map odd: the kernel does not take type {kind.name}, {shape} (EINVAL)"
+
+
+def test_memory_of_maps_is_shared(kernel: Kernel) -> None:
+    """Of arrays that were made for it; what is mapped for writing is not frozen, and the other way round."""
+    with create_map(kernel, MapSpec("mapped", MapType.ARRAY, 4, 8, 3, flags=F_MMAPABLE)) as item:
+        view = kernel.map_memory(item.fd, 24, writable=True)
+        item.update_elem((1).to_bytes(4, "little"), b"12345678")
+        assert bytes(view[8:16]) == b"12345678"
+        view[16:24] = b"abcdefgh"
+        assert item.lookup_elem((2).to_bytes(4, "little")) == b"abcdefgh"
+        assert _errno(lambda: kernel.map_freeze(item.fd)) == "EBUSY"
+        view.release()
+        del view
+        kernel.map_freeze(item.fd)
+        assert _errno(lambda: kernel.map_memory(item.fd, 24, writable=True)) == "EPERM"
+        with kernel.map_memory(item.fd, 24, writable=False) as shown:
+            assert shown.readonly
+            assert bytes(shown[16:24]) == b"abcdefgh"
+        assert _errno(lambda: kernel.map_memory(item.fd, 1 << 20, writable=False)) == "EINVAL"
+    with create_map(kernel, MapSpec("plain", MapType.ARRAY, 4, 8, 3)) as item:
+        assert _refusal(lambda: kernel.map_memory(item.fd, 24, writable=False))[1] == (
+            f"map memory of map (fd {item.fd}): the map was not made with BPF_F_MMAPABLE, or is shorter (EINVAL)"
+        )
+
+
+def test_mapped_memory_outlives_the_descriptor(kernel: Kernel) -> None:
+    """Until the view goes."""
+    item = create_map(kernel, MapSpec("mapped", MapType.ARRAY, 4, 8, 1, flags=F_MMAPABLE))
+    number = item.info().id
+    view = kernel.map_memory(item.fd, 8, writable=True)
+    view[:8] = b"12345678"
+    item.close()
+    assert bytes(view[:8]) == b"12345678"
+    kernel.close(kernel.open_id(ObjectKind.MAP, number))
+    view.release()
+
+
+def _errno(action: Any) -> str:
+    with pytest.raises(KernelError) as caught:
+        action()
+    return caught.value.errno_name
 
 
 def test_types_that_do_not_fit_are_left_out(kernel: Kernel) -> None:

@@ -61,14 +61,6 @@ _UNREADABLE = frozenset(
 _COMPARING = re.compile("tests/shared/|/test_vm_|/simulated/|_on_both")
 """Tests that hold the kernels against each other themselves, and know the differences."""
 
-# Programs whose results differ, and why.
-_EXCEPTIONS = {
-    "reads twelve arguments; the kernel refuses a run on fewer, the machine gives zeros": (
-        "programs.bpf.c",
-        "twelve",
-    ),
-    "reads eight arguments, likewise": ("struct_arguments.bpf.c", "structs"),
-}
 _OF_THE_MOMENT = frozenset(
     number_of(name)
     for name in [
@@ -143,10 +135,6 @@ def _is_of_the_moment(spec: ObjectSpec) -> bool:
     )
 
 
-def _is_excepted(source: str, name: str) -> bool:
-    return any(file in source and name == program for file, program in _EXCEPTIONS.values())
-
-
 @pytest.mark.parametrize("source", list(_sources()) if os.geteuid() == 0 else [])
 def test_an_object_loads_and_runs_alike(source: str) -> None:
     """Program by program, each loaded anew."""
@@ -154,8 +142,6 @@ def test_an_object_loads_and_runs_alike(source: str) -> None:
     if spec is None:
         return
     for name in spec.programs:
-        if _is_excepted(source, name):
-            continue
         on_live = _outcome(_live(), spec, name)
         if on_live is None:
             continue  # refused: whether the checker refuses it, too, its own tests tell

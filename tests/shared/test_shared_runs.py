@@ -258,6 +258,8 @@ _OTHERS = """
         ("raw", {"context": struct.pack("=QQ", 3, 4), "repeat": 1}, "EINVAL"),
         ("raw", {"context": struct.pack("=QQ", 3, 4), "repeat": 0, "data": b"x"}, "EINVAL"),
         ("raw", {"context": bytes(104), "repeat": 0}, "EINVAL"),
+        ("raw", {"context": bytes(15), "repeat": 0}, "EINVAL"),
+        ("call", {"context": bytes(7), "repeat": 0}, "EINVAL"),
         ("raw", {"context": bytes(96), "repeat": 0}, 0),
         ("raw", {"context": struct.pack("=QQ", 3, 4), "repeat": 0, "cpu": 1}, "EINVAL"),
         ("raw", {"context": struct.pack("=QQ", 3, 4), "repeat": 0, "cpu": 0, "flags": 1}, 7),

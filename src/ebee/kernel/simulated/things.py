@@ -121,6 +121,13 @@ class ProgramThing(Thing):
         """What tells this code from other code: see `ebee.kernel.simulated.tags`."""
         return tag_of(self.request.instructions)
 
+    @cached_property
+    def reach(self) -> int:
+        """How many bytes of its context it reaches."""
+        from ebee.kernel.simulated.reach import context_reach
+
+        return context_reach(self.code.instructions)
+
     def gone(self) -> None:
         self.state.machine.programs.pop(self.id, None)
         for item in self.maps:

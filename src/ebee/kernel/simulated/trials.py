@@ -102,8 +102,7 @@ def _raw_tracepoint(state: State, program: ProgramThing, request: RunRequest) ->
         raise Refusal(errno.EINVAL)
     if request.flags & ~_RUN_ON_CPU or (request.cpu and not request.flags):
         raise Refusal(errno.EINVAL)
-    if len(request.context) > _MOST_ARGUMENT_BYTES:
-        raise Refusal(errno.EINVAL)
+    _check_context(program, request.context, _MOST_ARGUMENT_BYTES)
     padded = request.context.ljust(-(-len(request.context) // 8) * 8, b"\0")
     arguments = [value for (value,) in struct.iter_unpack("<Q", padded)]
     with lent(state, arguments_context(state.machine.memory, arguments)) as context:
@@ -116,8 +115,7 @@ def _syscall(state: State, program: ProgramThing, request: RunRequest) -> RunAns
     unfit = request.data or request.data_out_bytes or request.context_out_bytes
     if unfit or request.repeat or request.flags or request.batch_size:
         raise Refusal(errno.EINVAL)
-    if len(request.context) > _MOST_SYSCALL_BYTES:
-        raise Refusal(errno.EINVAL)
+    _check_context(program, request.context, _MOST_SYSCALL_BYTES)
     with lent(state, raw_context(state.machine.memory, request.context, writable=True)) as context:
         ran = run(state, program, context)
         return RunAnswer(ran.return_value, 0, b"", b"")
@@ -162,6 +160,12 @@ _TRIALS: dict[ProgType, Callable[[State, ProgramThing, RunRequest], RunAnswer]] 
 def _check_size(data: bytes, most_bytes: int) -> None:
     if len(data) > most_bytes:
         raise Refusal(errno.EINVAL, f"a packet of {len(data)} bytes, expected {most_bytes} at most")
+
+
+def _check_context(program: ProgramThing, context: bytes, most_bytes: int) -> None:
+    if not program.reach <= len(context) <= most_bytes:
+        expected = f"{program.reach} to {most_bytes}"
+        raise Refusal(errno.EINVAL, f"a context of {len(context)} bytes, expected {expected}")
 
 
 def _check_device(state: State, context: bytes, at: int) -> None:

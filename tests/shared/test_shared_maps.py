@@ -358,7 +358,8 @@ def test_memory_of_maps_is_shared(kernel: Kernel) -> None:
         assert _errno(lambda: kernel.map_memory(item.fd, 1 << 20, writable=False)) == "EINVAL"
     with create_map(kernel, MapSpec("plain", MapType.ARRAY, 4, 8, 3)) as item:
         assert _refusal(lambda: kernel.map_memory(item.fd, 24, writable=False))[1] == (
-            f"map memory of map (fd {item.fd}): the map was not made with BPF_F_MMAPABLE, or is shorter (EINVAL)"
+            f"map memory of map (fd {item.fd}): "
+            "the map was not made with BPF_F_MMAPABLE, or is shorter (EINVAL)"
         )
 
 

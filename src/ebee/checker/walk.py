@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 Pairs = tuple[tuple[int, Value | None], ...]
 
-_STEPS_PER_INSTRUCTION, _STEPS_AT_LEAST = 8, 8_000
+_STEPS_PER_INSTRUCTION, _STEPS_AT_LEAST, _STEPS_AT_MOST = 8, 8_000, 250_000
 _REMEMBERED, _VISITS, _LONGEST_LOOK_BACK, _COMPARED = 6, 48, 48, 2
 # Addresses that look like the kernel's: see vm.memory.
 _REGION_SHIFT, _KERNEL_REGIONS = 52, 0xF00
@@ -81,7 +81,7 @@ class Walk:
         self.layout = layout_of(code.type)
         self.strict_alignment = bool(facts.flags & _STRICT_ALIGNMENT)
         self.steps = 0
-        self.budget = _STEPS_AT_LEAST + _STEPS_PER_INSTRUCTION * len(shape.code)
+        self.budget = min(_STEPS_AT_LEAST + _STEPS_PER_INSTRUCTION * len(shape.code), _STEPS_AT_MOST)
         self.waiting: list[State] = []
         self.stack_bytes: dict[int, int] = {}
         self.chains: set[tuple[int, ...]] = set()

@@ -42,6 +42,9 @@ class ArrayMap(VmMap):
         # What fills the last page belongs to mmap(2) and is no value.
         self._allocated, self.values.elements = self.values.elements, elements
         memory.changed(self.values)
+        assert self.values.data is not None
+        self._data, self._stride = self.values.data, self.values.stride_bytes
+        self._value_bytes = setup.value_size_bytes
         self._base = self.values.address()
         self._cpu_step = self._entries << ELEMENT_SHIFT if self.per_cpu else 0
 
@@ -64,8 +67,7 @@ class ArrayMap(VmMap):
 
     def update(self, key: bytes, value: bytes, flags: int = 0, cpu: int = 0) -> None:
         place = self._place(key, flags)
-        assert self.values is not None
-        self.values.element(place + cpu * self._entries if self.per_cpu else place)[:] = value
+        self._set(place + cpu * self._entries if self.per_cpu else place, value)
 
     def delete(self, key: bytes) -> None:
         raise Refusal(errno.EINVAL, "nothing can be removed from an array")
@@ -84,8 +86,17 @@ class ArrayMap(VmMap):
             raise Refusal(errno.E2BIG, f"index {place} of an array of {self._entries}")
         if flags & BPF_NOEXIST:
             raise Refusal(errno.EEXIST, "every value of an array exists")
-        self.check_update_flags(flags)
+        if flags:
+            self.check_update_flags(flags)
         return place
+
+    def _set(self, element: int, value: bytes) -> None:
+        begin = element * self._stride
+        self._data[begin : begin + self._value_bytes] = value
+
+    def _get(self, element: int) -> bytes:
+        begin = element * self._stride
+        return self._data[begin : begin + self._value_bytes].tobytes()
 
     # -- for user space --------------------------------------------------------------------------
     def read(self, key: bytes, flags: int = 0) -> bytes | None:
@@ -93,23 +104,21 @@ class ArrayMap(VmMap):
         place = int.from_bytes(key, "little")
         if place >= self._entries:
             return None
-        assert self.values is not None
         if not self.per_cpu:
-            return self.values.element(place).tobytes()
-        padding = bytes(-self.setup.value_size_bytes % 8)
+            return self._get(place)
+        padding = bytes(-self._value_bytes % 8)
         copies = range(place, place + self.cpus * self._entries, self._entries)
-        return b"".join(self.values.element(copy).tobytes() + padding for copy in copies)
+        return b"".join([self._get(copy) + padding for copy in copies])
 
     def write(self, key: bytes, value: bytes, flags: int = 0) -> None:
         self.check_write(key, value, flags)
         place = self._place(key, flags)
-        assert self.values is not None
         if not self.per_cpu:
-            self.values.element(place)[:] = value
+            self._set(place, value)
             return
-        size, step = self.setup.value_size_bytes, rounded(self.setup.value_size_bytes)
+        size, step = self._value_bytes, rounded(self._value_bytes)
         for cpu in range(self.cpus):
-            self.values.element(place + cpu * self._entries)[:] = value[cpu * step : cpu * step + size]
+            self._set(place + cpu * self._entries, value[cpu * step : cpu * step + size])
 
     def next_key(self, key: bytes | None) -> bytes | None:
         self.check_next(key)
@@ -118,9 +127,7 @@ class ArrayMap(VmMap):
     def mapped(self) -> memoryview:
         if not self.setup.flags & F_MMAPABLE:
             raise Refusal(errno.EINVAL, "the map was not made with BPF_F_MMAPABLE")
-        assert self.values is not None
-        assert self.values.data is not None
-        return self.values.data[: self._mapped_bytes()]
+        return self._data[: self._mapped_bytes()]
 
     def close(self) -> None:
         if self.values is not None:

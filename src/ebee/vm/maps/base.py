@@ -58,6 +58,7 @@ class VmMap:
         id: what the simulated kernel calls it.
         values: the region that its values lie in; None for maps whose values no program points at.
         further: more regions of values, of maps that grow.
+        user_key_bytes, user_value_bytes: how long keys and values are to user space.
         frozen: user space writes no more.
     """
 
@@ -70,6 +71,10 @@ class VmMap:
         self.values: Region | None = None
         self.further: list[Region] = []
         self.frozen = False
+        self.user_key_bytes = setup.key_size_bytes
+        self.user_value_bytes = user_value_bytes(setup, cpus)
+        self._may_read = not setup.flags & F_WRONLY
+        self._may_write = not setup.flags & F_RDONLY
 
     # -- for programs ----------------------------------------------------------------------------
     def find(self, key: bytes, cpu: int = 0) -> int:
@@ -139,7 +144,7 @@ class VmMap:
 
     def freeze(self) -> None:
         """Let user space write no more, as BPF_MAP_FREEZE does; EBUSY where it is frozen already."""
-        if self.setup.flags & F_RDONLY:
+        if not self._may_write:
             raise Refusal(errno.EPERM, "the map was made with BPF_F_RDONLY")
         if self.frozen:
             raise Refusal(errno.EBUSY, "the map is frozen already")
@@ -156,46 +161,55 @@ class VmMap:
         """Refuse a look-up by user space that the kernel refuses whatever the type."""
         if flags & ~F_LOCK:
             raise Refusal(errno.EINVAL, "a look-up has no flag but BPF_F_LOCK")
-        if self.setup.flags & F_WRONLY:
-            raise Refusal(errno.EPERM, "the map was made with BPF_F_WRONLY")
-        self._check_lock(flags)
-        self._check_key(key)
+        self.check_readable()
+        if flags:
+            self._check_lock(flags)
+        if len(key) != self.user_key_bytes:
+            raise self._wrong_key(key)
 
     def check_write(self, key: bytes, value: bytes, flags: int) -> None:
         """Refuse an update by user space that the kernel refuses whatever the type."""
         self.check_writable()
-        self._check_lock(flags)
-        self._check_key(key)
-        if len(value) != (expected := self.user_value_bytes):
-            raise Refusal(errno.EINVAL, f"the value has {len(value)} bytes, expected {expected}")
+        if flags:
+            self._check_lock(flags)
+        if len(key) != self.user_key_bytes:
+            raise self._wrong_key(key)
+        if len(value) != self.user_value_bytes:
+            said = f"the value has {len(value)} bytes, expected {self.user_value_bytes}"
+            raise Refusal(errno.EINVAL, said)
 
     def check_remove(self, key: bytes) -> None:
         """Refuse a removal by user space that the kernel refuses whatever the type."""
         self.check_writable()
-        self._check_key(key)
+        if len(key) != self.user_key_bytes:
+            raise self._wrong_key(key)
 
     def check_take(self, key: bytes, flags: int) -> None:
         """Refuse a look-up with removal by user space that the kernel refuses whatever the type."""
         if flags & ~F_LOCK:
             raise Refusal(errno.EINVAL, "a look-up has no flag but BPF_F_LOCK")
-        if self.setup.flags & F_WRONLY:
-            raise Refusal(errno.EPERM, "the map was made with BPF_F_WRONLY")
+        self.check_readable()
         self.check_writable()
         self._check_lock(flags)
-        self._check_key(key)
+        if len(key) != self.user_key_bytes:
+            raise self._wrong_key(key)
 
     def check_next(self, key: bytes | None) -> None:
         """Refuse a question for the next key that the kernel refuses whatever the type."""
-        if self.setup.flags & F_WRONLY:
+        self.check_readable()
+        if key is not None and len(key) != self.user_key_bytes:
+            raise self._wrong_key(key)
+
+    def check_readable(self) -> None:
+        """Refuse user space to read where it may not."""
+        if not self._may_read:
             raise Refusal(errno.EPERM, "the map was made with BPF_F_WRONLY")
-        if key is not None:
-            self._check_key(key)
 
     def check_writable(self) -> None:
         """Refuse user space to write where it may not."""
         if self.frozen:
             raise Refusal(errno.EPERM, "the map is frozen")
-        if self.setup.flags & F_RDONLY:
+        if not self._may_write:
             raise Refusal(errno.EPERM, "the map was made with BPF_F_RDONLY")
 
     def check_update_flags(self, flags: int) -> int:
@@ -206,18 +220,12 @@ class VmMap:
         self._check_lock(flags)
         return how
 
-    @property
-    def user_value_bytes(self) -> int:
-        """How long a value is to user space."""
-        return user_value_bytes(self.setup, self.cpus)
-
     def _check_lock(self, flags: int) -> None:
         if flags & F_LOCK and not self.setup.has_spin_lock:
             raise Refusal(errno.EINVAL, "BPF_F_LOCK is for values with a struct bpf_spin_lock")
 
-    def _check_key(self, key: bytes) -> None:
-        if len(key) != self.setup.key_size_bytes:
-            raise Refusal(errno.EINVAL, f"the key has {len(key)} bytes, expected {self.setup.key_size_bytes}")
+    def _wrong_key(self, key: bytes) -> Refusal:
+        return Refusal(errno.EINVAL, f"the key has {len(key)} bytes, expected {self.user_key_bytes}")
 
 
 _PER_CPU = (

@@ -109,13 +109,16 @@ class HashMap(VmMap):
         copies = cpus if self.per_cpu else 1
         self.values = make_values(self, self.capacity * copies)
         self._make_table()
+        assert self.values.data is not None
+        self._data, self._stride = self.values.data, self.values.stride_bytes
+        self._value_bytes = setup.value_size_bytes
         self._base = self.values.address()
         self._cpu_step = self.capacity << ELEMENT_SHIFT if self.per_cpu else 0
 
     def _make_table(self) -> None:
         setup = self.setup
         buckets = 1 << (setup.max_entries - 1).bit_length()
-        self._key_bytes = setup.key_size_bytes
+        self._key_bytes, self._most = setup.key_size_bytes, setup.max_entries
         record_bytes = KEY_AT + rounded(setup.key_size_bytes)
         records_at = (HEADER_BYTES + 4 * buckets + 15) & ~15
         self.table_bytes = records_at + record_bytes * self.capacity
@@ -196,7 +199,7 @@ class HashMap(VmMap):
             Refusal: the map is full (E2BIG); never for LRU.
         """
         header = self._header
-        if header[COUNT] >= self.setup.max_entries:
+        if header[COUNT] >= self._most:
             if not self.lru:
                 raise Refusal(errno.E2BIG, f"the map is full: it has {self.setup.max_entries} entries")
             self._drop(header[OLDEST] - 1)
@@ -271,12 +274,11 @@ class HashMap(VmMap):
 
     def update(self, key: bytes, value: bytes, flags: int = 0, cpu: int = 0) -> None:
         slot, is_new = self._slot_for(key, flags)
-        assert self.values is not None
         if self.per_cpu:
             if is_new:
                 self._clear(slot)
             slot += cpu * self.capacity
-        self.values.element(slot)[:] = value
+        self._set(slot, value)
 
     def delete(self, key: bytes) -> None:
         slot = self._slot(key)
@@ -323,9 +325,16 @@ class HashMap(VmMap):
 
     def _clear(self, slot: int) -> None:
         # Another CPU finds zeros until it sets a value of its own.
-        assert self.values is not None
         for copy in range(self.cpus):
-            self.values.element(slot + copy * self.capacity)[:] = bytes(self.setup.value_size_bytes)
+            self._set(slot + copy * self.capacity, bytes(self._value_bytes))
+
+    def _set(self, element: int, value: bytes) -> None:
+        begin = element * self._stride
+        self._data[begin : begin + self._value_bytes] = value
+
+    def _get(self, element: int) -> bytes:
+        begin = element * self._stride
+        return self._data[begin : begin + self._value_bytes].tobytes()
 
     # -- for user space --------------------------------------------------------------------------
     def read(self, key: bytes, flags: int = 0) -> bytes | None:
@@ -336,13 +345,12 @@ class HashMap(VmMap):
     def write(self, key: bytes, value: bytes, flags: int = 0) -> None:
         self.check_write(key, value, flags)
         slot, _ = self._slot_for(key, flags)
-        assert self.values is not None
         if not self.per_cpu:
-            self.values.element(slot)[:] = value
+            self._set(slot, value)
             return
-        size, step = self.setup.value_size_bytes, rounded(self.setup.value_size_bytes)
+        size, step = self._value_bytes, rounded(self._value_bytes)
         for cpu in range(self.cpus):
-            self.values.element(slot + cpu * self.capacity)[:] = value[cpu * step : cpu * step + size]
+            self._set(slot + cpu * self.capacity, value[cpu * step : cpu * step + size])
 
     def take(self, key: bytes, flags: int = 0) -> bytes | None:
         self.check_take(key, flags)
@@ -390,12 +398,11 @@ class HashMap(VmMap):
         return bucket
 
     def _value(self, slot: int) -> bytes:
-        assert self.values is not None
         if not self.per_cpu:
-            return self.values.element(slot).tobytes()
-        padding = bytes(-self.setup.value_size_bytes % 8)
+            return self._get(slot)
+        padding = bytes(-self._value_bytes % 8)
         copies = range(slot, slot + self.cpus * self.capacity, self.capacity)
-        return b"".join(self.values.element(copy).tobytes() + padding for copy in copies)
+        return b"".join([self._get(copy) + padding for copy in copies])
 
 
 def _checked(setup: MapSetup, cpus: int) -> MapSetup:

@@ -31,6 +31,7 @@ F_CREATE = 1
 _LARGEST_VALUE_BYTES = 0xFFFF - 128
 """An element of the kernel's, whose length is a u16, less what comes before the value."""
 _MOST_OBJECTS = 1 << 20
+_NUMBER_BYTES = 8
 
 
 class LocalStorage(VmMap):
@@ -47,6 +48,7 @@ class LocalStorage(VmMap):
         if setup.value_size_bytes > _LARGEST_VALUE_BYTES:
             raise Refusal(errno.E2BIG, f"a value of more than {_LARGEST_VALUE_BYTES} bytes")
         super().__init__(setup, memory, cpus=cpus, index=index)
+        self.user_key_bytes = _NUMBER_BYTES
         self._slots = Slots(self, _MOST_OBJECTS)
         self._of: dict[int, int] = {}
 
@@ -105,10 +107,6 @@ class LocalStorage(VmMap):
 
     def next_key(self, key: bytes | None) -> bytes | None:
         raise Refusal(ENOTSUPP, "the kernel does not tell which objects have storage")
-
-    def _check_key(self, key: bytes) -> None:
-        if len(key) != 8:
-            raise Refusal(errno.EINVAL, f"the object's number has {len(key)} bytes, expected 8")
 
 
 class CgroupStorage(VmMap):

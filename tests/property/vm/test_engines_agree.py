@@ -58,7 +58,7 @@ def seen(engine: Engine, machine: Machine, code: Code, packet: bytes, budget: in
     try:
         result: object = engine.run(code, context, budget=budget)
     except MachineError as error:
-        result = (str(error), error.slot)
+        result = (error.details(), error.slot)
     array, table = machine.maps[ARRAY], machine.maps[HASH]
     assert context.packet is not None
     found = Seen(

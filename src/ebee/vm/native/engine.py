@@ -184,8 +184,8 @@ class Native:
         words = self._words
         while True:
             words[layout.ORDER] = order
+            self._waiting = True  # before it is so: whoever interrupts in between ends the process
             runner.say()
-            self._waiting = True
             if not runner.hear():
                 raise self._gone(runner)
             self._waiting = False

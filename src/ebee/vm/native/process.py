@@ -160,20 +160,44 @@ def _spawn(data: bytes, streams: tuple[int, int, int]) -> int:
     """Start a process from an executable's bytes, with three descriptors as its 0, 1 and 3."""
     held: list[int] = []
     try:
-        file = _above(os.memfd_create("ebee-runner"), held)
-        os.write(file, data)
-        # The kernel refuses to run what somebody may still write to: the path opens it anew, for reading.
         sources = [_above(os.dup(descriptor), held) for descriptor in streams]
-        actions = [(os.POSIX_SPAWN_DUP2, source, n) for source, n in zip(sources, (0, 1, 3), strict=True)]
-        return os.posix_spawn(f"/proc/self/fd/{file}", ["ebee-vm"], {}, file_actions=actions, setpgroup=0)
+        try:
+            return _spawn_from_memory(data, sources, held)
+        except OSError:  # a kernel that runs no files in memory (vm.memfd_noexec), or no /proc
+            return _spawn_from_disk(data, sources)
     except OSError as error:
         raise ToolError(
             f"starting the native engine's process: {error.strerror}, expected to run code of ebee's own",
-            hint="a sandbox that forbids to run files in memory leaves the interpreter",
+            hint="a sandbox that forbids to run files that were just written leaves the interpreter",
         ) from error
     finally:
         for descriptor in held:
             os.close(descriptor)
+
+
+def _spawn_from_memory(data: bytes, sources: list[int], held: list[int]) -> int:
+    file = _above(os.memfd_create("ebee-runner"), held)
+    os.write(file, data)
+    return _spawn_path(f"/proc/self/fd/{file}", sources)
+
+
+def _spawn_from_disk(data: bytes, sources: list[int]) -> int:
+    from tempfile import mkstemp
+
+    file, path = mkstemp(prefix="ebee-")
+    try:
+        with os.fdopen(file, "wb") as opened:
+            opened.write(data)
+        os.chmod(path, 0o700)
+        return _spawn_path(path, sources)
+    finally:
+        os.unlink(path)
+
+
+def _spawn_path(path: str, sources: list[int]) -> int:
+    actions = [(os.POSIX_SPAWN_DUP2, source, n) for source, n in zip(sources, (0, 1, 3), strict=True)]
+    # A process group of its own, so that Ctrl-C ends it through this process alone.
+    return os.posix_spawn(path, ["ebee-vm"], {}, file_actions=actions, setpgroup=0)
 
 
 def _above(descriptor: int, held: list[int]) -> int:

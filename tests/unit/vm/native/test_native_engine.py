@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -22,7 +23,7 @@ from ebee.vm.contexts import xdp_context
 from ebee.vm.helpers import registry
 from ebee.vm.machine import Context, Machine, Run
 from ebee.vm.maps import MapSetup, make_map
-from ebee.vm.native import Native
+from ebee.vm.native import Native, process
 from tests.support.vm import code, context, result, run
 
 pytestmark = pytest.mark.starts_processes
@@ -272,9 +273,7 @@ def test_bpf_loop_calls_until_it_is_told_to_stop(
 
 
 # -- compiling ---------------------------------------------------------------------------------------
-def test_a_program_is_compiled_once_whoever_runs_it(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: object
-) -> None:
+def test_a_program_is_compiled_once_whoever_runs_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("EBEE_CACHE_DIR", str(tmp_path))
     monkeypatch.delenv("EBEE_CACHE", raising=False)
     compiled = []
@@ -426,6 +425,19 @@ def test_its_process_has_only_the_files_that_it_needs(native: Native) -> None:
     folder = f"/proc/{native._arena.runner.pid}/fd"
 
     assert sorted(os.listdir(folder)) == ["0", "1", "3"]
+
+
+def test_where_no_file_in_memory_may_be_run_one_on_disk_is(
+    native: Native, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def forbidden(data: bytes, sources: list[int], held: list[int]) -> int:
+        raise PermissionError(errno.EACCES, "forbidden")
+
+    monkeypatch.setattr(process, "_spawn_from_memory", forbidden)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+
+    assert result("r0 = 9\nexit", machine=native.machine, engine=native) == 9
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_its_process_may_ask_the_kernel_for_next_to_nothing(native: Native) -> None:

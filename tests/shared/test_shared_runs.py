@@ -163,6 +163,18 @@ def test_a_packet_that_is_too_short_says_so(kernel: Kernel) -> None:
         assert str(caught.value) == f"run it on 5 bytes: {_REFUSED}"
 
 
+@pytest.mark.parametrize(("size", "data_end", "seen"), [(3520, 0, 3520), (9000, 0, 3520), (100, 60, 60)])
+def test_what_does_not_fit_a_page_is_not_seen(kernel: Kernel, size: int, data_end: int, seen: int) -> None:
+    """It lies in fragments, and comes out as it went in."""
+    text = 'SEC("xdp") int it(struct xdp_md *ctx) { return (int)(ctx->data_end - ctx->data); }'
+    packet = bytes(range(250)) * (size // 250) + bytes(size % 250)
+    context = bytes(XDP_MD.pack(data_end=data_end)) if data_end else b""
+    with _load(kernel, text) as obj:
+        ran = obj.programs["it"].test_run(packet, context=context)
+        assert (ran.return_value, ran.data) == (seen, packet)
+        assert not context or XDP_MD.unpack(ran.context)["data_end"] == data_end
+
+
 _TC = """
     SEC("tc") int rewrite(struct __sk_buff *skb)
     {

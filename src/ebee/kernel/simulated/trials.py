@@ -34,7 +34,9 @@ _SKB_COMPLETE = 4
 _LIVE_FRAMES = 2
 _MOST_SKB_BYTES = 3712
 """A page less the kernel's headroom and its own struct at the end; longer packets are refused."""
-_MOST_XDP_BYTES = 17 * 4096 + 3520
+_LINEAR_XDP_BYTES = 3520
+_MOST_XDP_BYTES = 17 * 4096 + _LINEAR_XDP_BYTES
+_HEADER_BYTES = 14
 _MOST_FLOW_BYTES = 4096
 _MOST_ARGUMENT_BYTES = 12 * 8
 _MOST_SYSCALL_BYTES = 0xFFFF
@@ -66,11 +68,26 @@ def _xdp(state: State, program: ProgramThing, request: RunRequest) -> RunAnswer:
         raise Refusal(errno.EINVAL)
     _check_size(request.data, max(_MOST_XDP_BYTES, state.most_packet_bytes))
     _check_device(state, request.context, 12)
-    memory = state.machine.memory
-    with lent(state, xdp_context(memory, request.data, ctx_in=request.context)) as context:
+    seen = _linear_bytes(state, request)
+    context = xdp_context(state.machine.memory, request.data[:seen], ctx_in=request.context)
+    with lent(state, context):
         ran = run(state, program, context, cpu=_cpu(state, request), repeat=request.repeat or 1)
         context_out = xdp_context_out(context, request.context) if request.context else b""
-        return _answer(request, ran, xdp_data_out(context), context_out)
+        return _answer(request, ran, xdp_data_out(context) + request.data[seen:], context_out)
+
+
+def _linear_bytes(state: State, request: RunRequest) -> int:
+    """Return how much of a packet the program sees: what fits a page, or what the context says.
+
+    The rest of a test run's packet lies in fragments, which come out as they went in.
+    """
+    size = len(request.data)
+    if not request.context:
+        return max(_LINEAR_XDP_BYTES, state.most_packet_bytes)
+    given = request.context.ljust(8, b"\0")
+    meta, end = (int.from_bytes(given[at : at + 4], "little") for at in (0, 4))
+    most = max(_LINEAR_XDP_BYTES + meta, state.most_packet_bytes)
+    return end if _HEADER_BYTES <= end <= min(size, most) else size
 
 
 def _skb(state: State, program: ProgramThing, request: RunRequest) -> RunAnswer:

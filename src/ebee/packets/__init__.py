@@ -17,7 +17,8 @@ from ebee.packets.files import (
 )
 from ebee.packets.format import FileFormat
 from ebee.packets.generate import generate
-from ebee.packets.packet import LinkType, Packet, as_packet, link_name
+from ebee.packets.link_types import LinkType, link_name
+from ebee.packets.packet import Packet, as_packet
 
 __all__ = [
     "FileFormat",

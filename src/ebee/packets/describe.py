@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from ebee.packets.packet import LinkType, Packet, link_name
+from ebee.packets.link_types import LinkType, link_name
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ebee.packets.packet import Packet
 
 _VLANS = (0x8100, 0x88A8, 0x9100)
 _FLAGS = ("FIN", "SYN", "RST", "PSH", "ACK", "URG", "ECE", "CWR")

@@ -6,7 +6,8 @@ without addresses in the place of its own; the way back puts its own there again
 
 from __future__ import annotations
 
-from ebee.packets.packet import LinkType, Packet
+from ebee.packets.link_types import LinkType
+from ebee.packets.packet import Packet
 
 HEADER_BYTES = 14
 _IP_LINKS = frozenset((LinkType.RAW, LinkType.RAW_BSD, LinkType.IPV4, LinkType.IPV6))

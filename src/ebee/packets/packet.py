@@ -2,33 +2,14 @@
 
 from __future__ import annotations
 
-from enum import IntEnum
-
 from ebee.errors import SpecError
+from ebee.packets.describe import describe
+from ebee.packets.link_types import LinkType
 from ebee.record import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import SupportsBytes
-
-
-class LinkType(IntEnum):
-    """What a packet's first bytes are: LINKTYPE_* of the pcap formats, those that Linux captures have."""
-
-    NULL = 0
-    ETHERNET = 1
-    PPP = 9
-    RAW_BSD = 12
-    RAW = 101
-    IEEE802_11 = 105
-    LOOP = 108
-    LINUX_SLL = 113
-    IEEE802_11_RADIOTAP = 127
-    IPV4 = 228
-    IPV6 = 229
-    NFLOG = 239
-    NETLINK = 253
-    LINUX_SLL2 = 276
 
 
 class Packet(NamedTuple):
@@ -49,8 +30,6 @@ class Packet(NamedTuple):
 
     def __repr__(self) -> str:
         """Say what it is rather than show its bytes, which `data.hex()` does."""
-        from ebee.packets.describe import describe
-
         return f"<Packet {describe(self)}, {len(self.data)} bytes>"
 
     @property
@@ -65,14 +44,6 @@ class Packet(NamedTuple):
         missing_bytes = max(0, self.wire_bytes - len(self.data))
         original_bytes = len(data) + missing_bytes if missing_bytes else 0
         return Packet(data, self.timestamp_ns, self.link_type, original_bytes)
-
-
-def link_name(link_type: int) -> str:
-    """Return a link type for people: `ETHERNET (1)`."""
-    try:
-        return f"{LinkType(link_type).name} ({link_type})"
-    except ValueError:
-        return f"number {link_type}"
 
 
 _WITHOUT_ETHERNET = frozenset(("IP", "IPv6"))

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 
 from ebee.errors import FormatError, SpecError
 from ebee.packets.format import FileFormat
-from ebee.packets.packet import LinkType, Packet, link_name
+from ebee.packets.link_types import LinkType, link_name
+from ebee.packets.packet import Packet
 from ebee.packets.stream import Stream
 
 TYPE_CHECKING = False

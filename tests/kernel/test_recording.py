@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from ebee.cli import run
-from ebee.errors import Notice, VerifierError
+from ebee.errors import VerifierError
 from ebee.kernel.live import LiveKernel
 from ebee.recording.events import PieceKind
 from ebee.recording.recordings import Recording, open_recording
@@ -29,6 +29,7 @@ from tests.support.objects import spec_of
 
 pytestmark = needs_root
 KERNEL = LiveKernel()
+BPF_F_USER_STACK = 256
 CHILD = """
 import os, sys
 for line in sys.stdin:
@@ -267,12 +268,13 @@ def test_stacks_are_recorded_whole(child: Child) -> None:
     spec = spec_of(text)
     recording, _, _ = recorded(spec, child.pid, lambda: child.do('open("/etc/hostname").close()'))
     (event,) = recording.events()
-    kernel, user = [piece.data for piece in event.pieces]
-    assert len(kernel) >= 16
+    # Some kernels give none of their own at a system call.
+    found = {piece.address: piece.data for piece in event.pieces}
     with replayed(spec, recording) as (running, lines):
-        assert lines == [f"{int.from_bytes(user[:8], sys.byteorder):x}"]
-        (stack,) = running.loaded.maps["stacks"].values()
-        assert bytes(stack)[: len(kernel)] == kernel
+        assert lines == [f"{int.from_bytes(found[BPF_F_USER_STACK][:8], sys.byteorder):x}"]
+        kernel = found.get(0, b"")
+        assert all(bytes(each)[: len(kernel)] == kernel for each in running.loaded.maps["stacks"].values())
+        assert len(running.loaded.maps["stacks"]) == (0 in found)
 
 
 def test_memory_that_could_not_be_read_cannot_be_read_again(child: Child) -> None:
@@ -367,7 +369,7 @@ def test_a_program_without_room_for_the_recorder_is_told() -> None:
         "record deep: the verifier takes it by itself, but not with the recorder's calls"
     )
     assert caught.value.hint == (
-        "they take two frames of calls, 16 bytes of stack, and paths of their own: make the program smaller"
+        "they take two frames, up to 64 bytes of stack, and paths of their own: make the program smaller"
     )
 
 
@@ -385,6 +387,7 @@ def test_the_command_writes_a_recording(
         assert list(recording.events()) == []
 
 
+@pytest.mark.starts_processes
 def test_the_command_ends_whole_when_it_is_interrupted(tmp_path: Path, child: Child) -> None:
     """Ctrl-C is how it ends."""
     path, output = write(tmp_path, OPEN, "open.bpf.c"), tmp_path / "open.ebee"
@@ -410,33 +413,6 @@ def test_a_recording_that_fails_leaves_an_older_one_alone(tmp_path: Path) -> Non
     assert run(["record", path, "-o", str(older), "--duration", "0"]) == 1
     assert older.read_bytes() == b"older"
     assert sorted(each.name for each in tmp_path.iterdir()) == ["test.bpf.c", "x.ebee"]
-
-
-FULL = """
-struct task_struct { int pid; } __attribute__((preserve_access_index));
-struct linux_binprm { int argc; } __attribute__((preserve_access_index));
-SEC("tp_btf/sched_process_exec") int full(__u64 *ctx)
-{
-    char room[504];
-    struct task_struct *task = (void *)ctx[0];
-    struct linux_binprm *program = (void *)ctx[2];
-    long sum = task->pid + program->argc;
-    bpf_probe_read_kernel(room, sizeof(room), ctx);
-    bpf_printk("%s %d", room, sum);
-    return 0;
-}
-"""
-
-
-def test_a_typed_program_without_room_on_its_stack_records_what_helpers_read(quiet: str) -> None:
-    """Its direct loads are left out, which is said."""
-    with pytest.warns(Notice) as said:
-        recording, _, _ = recorded(spec_of(FULL), None, lambda: start(quiet), comm="ebee-quiet")
-    assert [str(each.message) for each in said] == [
-        "record full: its direct loads are not recorded, because 504 of 512 bytes of stack are in use"
-    ]
-    (event,) = recording.events()
-    assert [len(piece.data) for piece in event.pieces] == [504]
 
 
 def test_strings_of_the_kernels_that_are_printed_are_recorded(quiet: str) -> None:

@@ -240,9 +240,7 @@ def _load(
 
 
 def _refused(error: VerifierError) -> VerifierError:
-    hint = (
-        "they take two frames of calls, 16 bytes of stack, and paths of their own: make the program smaller"
-    )
+    hint = "they take two frames, up to 64 bytes of stack, and paths of their own: make the program smaller"
     if "GPL" in error.log:
         hint = "they read by helpers that are for GPL programs only: record a copy with such a license"
     return VerifierError(

@@ -7,6 +7,7 @@ text section of the compiler's object is all there is of it.
 from __future__ import annotations
 
 import os
+from functools import cache
 
 from ebee.abi.arch import Arch
 from ebee.clang.cache import Entry, digest, open_cache
@@ -45,6 +46,7 @@ class MachineCode(NamedTuple):
     from_cache: bool
 
 
+@cache
 def source_text(*names: str) -> str:
     """Return files of C that lie beside this one, one after the other."""
     folder = os.path.dirname(os.path.abspath(__file__))

@@ -1,7 +1,8 @@
 /* The process that runs programs: it maps the arena, enters programs, and asks for what it cannot do.
  *
- * It is a whole program without a C library. It reads from descriptor 0 and writes to 1, one byte for each
- * message; what a message says is in the arena (descriptor 3). It ends when nobody can write to it any more.
+ * It is a whole program without a C library. What a message says is in the arena (descriptor 3), and so are the
+ * counts of messages; a byte from descriptor 0 wakes this process, a byte to 1 the other. It ends when nobody
+ * can wake it any more.
  */
 
 #define INLINE static inline __attribute__((always_inline))
@@ -332,7 +333,7 @@ struct filter_program { u16 length; const struct filter *filter; };
 
 enum { LOAD_WORD = 0x20, JUMP_EQUAL = 0x15, RESULT = 0x06, ALLOW = 0x7fff0000u, KILL = 0x80000000u };
 
-/* From here on this process can read and write what is open, ask for the time, and end; nothing else. */
+/* From here on this process can read and write what is open, ask for the time and its parent, and end. */
 static void give_up_rights(void)
 {
 	enum { CALLS = 5 };

@@ -61,7 +61,7 @@ _ROWS: dict[str, tuple[str, str, dict[tuple[int, int], str]]] = {
     "SCHED_ACT": _SCHED,
     # The first field is the kernel's own; what lies before it is not asked for by the kernel either.
     "TRACEPOINT": ("1:8-8191 2:8-8190 4:8-8188 8:8-8184", "", {}),
-    "XDP": ("4:0-16", "", {(0, 4): "pkt", (4, 4): "pkt_end", (8, 4): "pkt_meta"}),
+    "XDP": ("4:0-20", "", {(0, 4): "pkt", (4, 4): "pkt_end", (8, 4): "pkt_meta"}),
     "PERF_EVENT": (_REGISTERS, "", {}),
     "CGROUP_SKB": (
         "1:0-71,84-91,132-139,164-167,176-179 2:0-70,84-90,132-138,164-166,176-178 "

@@ -5,18 +5,22 @@ from __future__ import annotations
 import errno
 
 from ebee.abi.bpf import (
+    F_BROADCAST,
+    F_EXCLUDE_INGRESS,
     TCX_DROP,
     TCX_NEXT,
     TCX_PASS,
     TCX_REDIRECT,
     AttachType,
+    MapType,
     ProgType,
     XdpAction,
 )
+from ebee.kernel.protocol import ObjectKind
 from ebee.kernel.simulated.devices import Device, Seat
 from ebee.kernel.simulated.runs import Ran, lent, run
 from ebee.kernel.simulated.state import State
-from ebee.kernel.simulated.things import SocketThing
+from ebee.kernel.simulated.things import ProgramThing, SocketThing
 from ebee.record import NamedTuple, Record
 from ebee.vm.contexts import skb_context, xdp_context
 from ebee.vm.faults import Refusal
@@ -222,24 +226,46 @@ def _redirect(state: State, device: Device, ran: Ran, delivery: Delivery) -> Non
         delivery.verdict = "drop"
         return
     delivery.verdict = "redirect"
-    for ifindex in _targets(state, device, target):
-        delivery.sent.append(_sent(state, ifindex, delivery.packet))
+    for ifindex, program in _targets(state, device, target):
+        _leave(state, device, ifindex, program, delivery)
 
 
-def _targets(state: State, device: Device, target: Redirect) -> list[int]:
-    from ebee.abi.bpf import F_BROADCAST, F_EXCLUDE_INGRESS, MapType
-
+def _targets(state: State, device: Device, target: Redirect) -> list[tuple[int, int]]:
+    """Return where a packet goes: numbers of interfaces, each with the program that a map has for it."""
     if target.map_index is None:
-        return [target.ifindex]
+        return [(target.ifindex, 0)]
     found = state.machine.maps[target.map_index]
     if found.setup.type not in (MapType.DEVMAP, MapType.DEVMAP_HASH):
-        return [0]
+        return [(0, 0)]
     if not target.flags & F_BROADCAST:
-        return [target.ifindex]
-    values = [found.read(key) or b"" for key in found.keys()]  # noqa: SIM118  # a map of the machine, no dict
-    numbers = [int.from_bytes(value[:4], "little") for value in values if value]
+        key = (target.key & 0xFFFF_FFFF).to_bytes(4, "little")
+        return [_port(found.read(key) or b"")]
+    ports = [_port(found.read(key) or b"") for key in found.keys()]  # noqa: SIM118  # no dict
     left_out = device.ifindex if target.flags & F_EXCLUDE_INGRESS else 0
-    return [number for number in numbers if number != left_out]
+    return [port for port in ports if port[0] not in (0, left_out)]
+
+
+def _port(value: bytes) -> tuple[int, int]:
+    """Return the interface's number and the program's id that a map of interfaces holds."""
+    return int.from_bytes(value[:4], "little"), int.from_bytes(value[4:8], "little")
+
+
+def _leave(state: State, device: Device, ifindex: int, program_id: int, delivery: Delivery) -> None:
+    """Send a packet by an interface, if the program that its slot in the map has lets it pass."""
+    program = state.find(ObjectKind.PROGRAM, program_id)
+    packet = delivery.packet
+    if isinstance(program, ProgramThing):
+        context = xdp_context(
+            state.machine.memory, packet, ingress_ifindex=device.ifindex, egress_ifindex=ifindex
+        )
+        with lent(state, context):
+            ran = run(state, program, context)
+            assert context.packet is not None
+            packet = bytes(context.packet.bytes())
+        _note(delivery, Seat(program), ran)
+        if ran.return_value != XdpAction.PASS:
+            return
+    delivery.sent.append(_sent(state, ifindex, packet))
 
 
 def _sent(state: State, ifindex: int, packet: bytes) -> Sent:

@@ -103,6 +103,38 @@ def test_a_packet_goes_where_it_is_sent(kernel: SimulatedKernel, obj: LoadedObje
         assert names == {"lo", "eth1"}
 
 
+_PORTS = """
+    struct { __uint(type, BPF_MAP_TYPE_DEVMAP); __uint(max_entries, 4);
+             __uint(key_size, 4); __uint(value_size, 8); } ports SEC(".maps");
+    int verdict = XDP_PASS;
+    SEC("xdp") int to(struct xdp_md *ctx) { return bpf_redirect_map(&ports, 1, 0); }
+    SEC("xdp/devmap") int leaving(struct xdp_md *ctx)
+    {
+        unsigned char *data = (void *)(long)ctx->data;
+        if (data + 2 > (unsigned char *)(long)ctx->data_end)
+            return XDP_DROP;
+        data[0] = ctx->ingress_ifindex;
+        data[1] = ctx->egress_ifindex;
+        return verdict;
+    }
+"""
+
+
+def test_a_port_has_a_program_of_its_own(kernel: SimulatedKernel) -> None:
+    """It sees both interfaces, and decides whether the packet leaves."""
+    with load(spec_of(_PORTS), kernel) as obj, obj.programs["to"].attach("xdp:eth0"):
+        value = struct.pack("=II", 3, obj.programs["leaving"].fd)
+        obj.maps["ports"].update_elem(struct.pack("=I", 1), value)
+        shown = obj.maps["ports"].lookup_elem(struct.pack("=I", 1))
+        assert shown == struct.pack("=II", 3, obj.programs["leaving"].id)
+        delivery = kernel.receive("eth0", _FRAME)
+        assert [step.program for step in delivery.steps] == ["to", "leaving"]
+        assert delivery.sent == [Sent("eth1", 3, b"\2\3" + _FRAME[2:])]
+        obj.variables["verdict"].value = 1
+        delivery = kernel.receive("eth0", _FRAME)
+        assert (delivery.verdict, delivery.sent) == ("redirect", [])
+
+
 def test_tc_comes_after_xdp_and_sockets_hear_between(kernel: SimulatedKernel, obj: LoadedObject) -> None:
     """In the kernel's order; a socket gets as much as its filter says, though tc drops the packet."""
     obj.variables["tc_verdict"].value = 2

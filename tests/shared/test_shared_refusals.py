@@ -139,6 +139,13 @@ _EXIT = [Instruction(0xB7), Instruction(0x95)]
     [
         ({"instructions": b""}, 7),
         ({"type": ProgType.TRACING}, 22),
+        ({"type": ProgType.CGROUP_SOCK_ADDR}, 22),
+        ({"type": ProgType.SK_LOOKUP}, 22),
+        ({"type": ProgType.SYSCALL, "expected_attach_type": 3, "flags": 1 << 4}, 22),
+        ({"type": ProgType.CGROUP_SKB, "expected_attach_type": 37}, 22),
+        ({"flags": 1 << 4}, 22),
+        ({"flags": 1 << 20}, 22),
+        ({"name": "a b"}, 22),
         ({"btf_fd": 987654, "func_info": bytes(8)}, 9),
         ({"instructions": encode([Instruction(0x18, dst=1, src=1, imm=987654), Instruction(0), *_EXIT])}, 9),
         ({"instructions": encode([Instruction(0x18, dst=1, src=5, imm=0), Instruction(0), *_EXIT])}, 71),

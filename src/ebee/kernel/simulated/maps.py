@@ -14,6 +14,7 @@ from ebee.kernel.complaints import (
     map_memory_error,
 )
 from ebee.kernel.protocol import MapCreate
+from ebee.kernel.simulated.load_rules import is_name, kept_name
 from ebee.kernel.simulated.map_facts import lock_offset
 from ebee.kernel.simulated.map_types import check_types
 from ebee.kernel.simulated.state import State, Thing, locked
@@ -139,6 +140,9 @@ class Maps:
 
 
 def _made(state: State, request: MapCreate) -> MapThing:
+    if not is_name(request.name):
+        raise Refusal(errno.EINVAL, "a name holds letters, digits, _ and .")
+    request = request._replace(name=kept_name(request.name))
     btf = state.get(request.btf_fd, BtfThing) if request.btf_fd else None
     if request.type in _OF_MAPS and not request.inner_map_fd:
         raise Refusal(errno.EINVAL, "a map of maps is made like one that it will hold: none is given")

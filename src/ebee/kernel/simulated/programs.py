@@ -5,21 +5,17 @@ from __future__ import annotations
 import errno
 import time
 
-from ebee.abi.bpf import AttachType, ProgType
+from ebee.abi.bpf import AttachType
 from ebee.btf import decode as decode_btf
 from ebee.checker import CheckFacts, Refused, check
 from ebee.errors import FormatError
 from ebee.kernel.complaints import query_error, run_error
 from ebee.kernel.protocol import AttachedProgram, LoadAnswer, ProgramLoad, RunAnswer, RunRequest
 from ebee.kernel.simulated.code import Resolved, Unfit, resolve
+from ebee.kernel.simulated.load_rules import kept_name, wrong_at_once
 from ebee.kernel.simulated.state import State, locked
 from ebee.kernel.simulated.things import BtfThing, ProgramThing
 from ebee.vm.faults import Refusal
-
-_INSTRUCTION_BYTES = 8
-_MOST_INSTRUCTIONS = 1_000_000
-_NEED_TARGET = frozenset((ProgType.TRACING, ProgType.LSM, ProgType.EXT))
-_NO_LOG_ROOM = 0
 
 
 class Programs:
@@ -41,10 +37,11 @@ class Programs:
     @locked
     def program_load(self, request: ProgramLoad) -> LoadAnswer:
         """Resolve, check, keep."""
-        log_size_bytes = request.log_size_bytes if request.log_level else _NO_LOG_ROOM
-        number = _wrong_at_once(request)
+        log_size_bytes = request.log_size_bytes if request.log_level else 0
+        number = wrong_at_once(request)
         if number:
             return LoadAnswer(-1, number, "")
+        request = request._replace(name=kept_name(request.name))
         try:
             # Types that neither functions nor lines refer to are not looked at.
             typed = request.btf_fd and (request.func_info or request.line_info)
@@ -89,19 +86,6 @@ class Programs:
             return self.state.devices.query(target, attach_type)
         except Refusal as refusal:
             raise query_error(refusal.errno, attach_type) from None
-
-
-def _wrong_at_once(request: ProgramLoad) -> int:
-    """Return the errno of what the kernel refuses before it looks at the instructions; 0 for nothing."""
-    count, rest = divmod(len(request.instructions), _INSTRUCTION_BYTES)
-    if not count or count > _MOST_INSTRUCTIONS:
-        return errno.E2BIG
-    try:
-        kind = ProgType(request.type)
-    except ValueError:
-        return errno.EINVAL
-    unfit = rest or kind is ProgType.UNSPEC or (kind in _NEED_TARGET and not request.attach_btf_id)
-    return errno.EINVAL if unfit else 0
 
 
 def _target(request: ProgramLoad, state: State) -> str:

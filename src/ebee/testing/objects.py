@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from typing import Any, SupportsBytes
 
     from ebee.packets import Packet
-    from ebee.recording.replay import Replay, Replayed
+    from ebee.recording.replaying import Replay, Replayed
 
 KERNELS = ("vm", "live")
 _ENGINE = "interpreter"
@@ -199,7 +199,7 @@ def open_object(
 def _over_recording(spec: ObjectSpec, events: str, engine: str | None, resources: ExitStack) -> BpfObject:
     from ebee.recording.examples import recording_path
     from ebee.recording.recordings import open_recording
-    from ebee.recording.replay import replay
+    from ebee.recording.replaying import replay
 
     recording = resources.enter_context(open_recording(recording_path(events)))
     running = resources.enter_context(replay(spec, recording, engine=engine or _ENGINE))

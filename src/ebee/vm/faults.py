@@ -72,4 +72,3 @@ def stopped(fault: Fault, code: Code, slot: int) -> MachineError:
         diagnostic = Diagnostic(found, span=span, source_line=place.text or None, hint=fault.hint)
         message = diagnostic.headline()
     return MachineError(message, program=code.name, slot=slot, diagnostic=diagnostic, hint=fault.hint)
-

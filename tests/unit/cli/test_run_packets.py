@@ -230,7 +230,8 @@ def test_a_program_that_is_stopped_is_shown_with_its_line(
     assert said.out[-1] == "XDP_DROP  1"
     assert said.err[1:] == [
         "note: packet 2 was run: IPv4 UDP 192.0.2.17:53930 > 198.51.100.5:53",
-        "error: over.bpf.c:6:12: program over: read of 1 byte at the packet + 100: 72 bytes may be reached, from 0",
+        "error: over.bpf.c:6:12: program over: read of 1 byte at the packet + 100: "
+        "72 bytes may be reached, from 0",
         "    6 |     return ((char *)(long)ctx->data)[100] ? XDP_DROP : XDP_PASS;",
         "      |            ^",
         "hint: compare the end of what is reached with data_end before",

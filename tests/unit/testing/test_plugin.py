@@ -309,7 +309,8 @@ def test_it(bpf_object):
         ">       bpf_object.run_packets([ARP])",
         f"E       ebee.errors.MachineError: {file}:9:20: program over: read of 8 bytes at {place}: "
         "8 bytes may be reached, from 0",
-        f"E       error: {file}:9:20: program over: read of 8 bytes at {place}: 8 bytes may be reached, from 0",
+        f"E       error: {file}:9:20: program over: read of 8 bytes at {place}: "
+        "8 bytes may be reached, from 0",
         "E           9 |     return value ? value[ctx->data_end - ctx->data] : 0;",
         "E             |                    ^",
     ]

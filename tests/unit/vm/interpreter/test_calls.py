@@ -137,7 +137,8 @@ def test_a_ninth_frame_stops_the_program() -> None:
         result(code(_RECURSION.format(depth=7), lines=True))
 
     assert str(failure.value) == (
-        "test.c:9:5: program test: call of f3: 8 frames are in use, and there are no more (the program's own is one)"
+        "test.c:9:5: program test: call of f3: 8 frames are in use, "
+        "and there are no more (the program's own is one)"
     )
 
 

@@ -66,7 +66,8 @@ def test_an_error_carries_program_slot_line_and_caret() -> None:
         "test.c:2:3: program hello: read of 4 bytes at the context + 14: 14 bytes may be reached, from 0"
     )
     assert error.details() == (
-        "error: test.c:2:3: program hello: read of 4 bytes at the context + 14: 14 bytes may be reached, from 0\n"
+        "error: test.c:2:3: program hello: read of 4 bytes at the context + 14: "
+        "14 bytes may be reached, from 0\n"
         "    2 |   r0 = *(u32 *)(r1 +14)\n"
         "      |   ^"
     )
@@ -80,7 +81,8 @@ def test_a_line_of_an_included_file_is_named_with_its_file() -> None:
         result(program)
 
     assert failure.value.details() == (
-        "error: headers/parse.h:30: program test: read of 4 bytes at null: no memory of this program is there\n"
+        "error: headers/parse.h:30: program test: read of 4 bytes at null: "
+        "no memory of this program is there\n"
         "hint: compare what may be null with NULL before it is used"
     )
     assert str(failure.value) == (

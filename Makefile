@@ -45,6 +45,7 @@ kernels: setup ## run tests/kernel on Debian's kernels 6.1 and 6.12 under qemu
 
 bench: setup ## measure side by side with clang and bpftool (root)
 	@$(BIN)/python -m benchmarks.hello
+	@$(BIN)/python -m benchmarks.vm
 
 generate: setup ## write src/ebee/abi and the helper definitions from the kernel's header
 	@$(BIN)/python tools/generate.py

@@ -328,8 +328,9 @@ def _boot_twice(tree: Tree, version: str) -> int:
 
 
 # Starting a process or a compiler takes seconds inside, so what starts many is left to the running
-# kernel, but for the tests that are marked to run everywhere. pytest counts them as deselected.
-_CHOSEN = "everywhere or not starts_processes"
+# kernel, and so is what compares the userspace machine with it, but for the tests that are marked to run
+# everywhere. pytest counts them as deselected.
+_CHOSEN = "everywhere or not (starts_processes or userspace_machine)"
 
 
 def _test_command() -> str:

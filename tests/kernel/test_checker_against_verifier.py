@@ -33,7 +33,7 @@ from tests.unit.checker.test_checker_takes import PROGRAMS
 
 ROOT = Path(__file__).parents[2]
 LOGS = ROOT / "tests" / "unit" / "loader" / "logs"
-pytestmark = needs_root
+pytestmark = [needs_root, pytest.mark.userspace_machine]
 
 # A million instructions for the kernel.
 SLOW = {"loop_too_long", "loop_by_packet_length"}

@@ -18,7 +18,7 @@ from tests.kernel.door import needs_root
 from tests.kernel.place import write
 from tests.support.sandbox import SOURCE
 
-pytestmark = [needs_root, pytest.mark.starts_processes]
+pytestmark = [needs_root, pytest.mark.userspace_machine]
 
 PROGRAMS = """
 #include <linux/if_ether.h>

@@ -16,7 +16,7 @@ from ebee.testing import BpfObject, as_dict, open_object
 from tests.kernel.door import needs_root
 from tests.support.objects import compiled
 
-pytestmark = [needs_root, pytest.mark.starts_processes]
+pytestmark = [needs_root, pytest.mark.userspace_machine]
 
 PROGRAMS = """
 #include <linux/bpf.h>

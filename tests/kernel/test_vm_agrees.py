@@ -25,7 +25,7 @@ from ebee.vm.native import Native
 from tests.kernel.door import needs_root
 from tests.support.programs import ARRAY, HASH, PACKET_BYTES, VALUE_BYTES, move, programs, with_maps
 
-pytestmark = [needs_root, pytest.mark.starts_processes]
+pytestmark = [needs_root, pytest.mark.userspace_machine]
 
 MAPS = {
     ARRAY: MapSetup(MapType.ARRAY, "array", 4, VALUE_BYTES, 1),

@@ -13,7 +13,7 @@ from tests.kernel.both_kernels import INCLUDES, both, skip_older_kernels
 from tests.kernel.door import needs_root
 from tests.support.objects import spec_of
 
-pytestmark = needs_root
+pytestmark = [needs_root, pytest.mark.userspace_machine]
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -24,7 +24,7 @@ from ebee.vm.maps import MapSetup, make_map
 from tests.kernel.door import needs_root
 from tests.support import vm
 
-pytestmark = needs_root
+pytestmark = [needs_root, pytest.mark.userspace_machine]
 
 PACKET = bytes(range(100, 180))
 PROGRAMS = MapSetup(MapType.PROG_ARRAY, "programs", 4, 4, 4)

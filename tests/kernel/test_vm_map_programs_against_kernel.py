@@ -22,7 +22,7 @@ from tests.kernel.test_vm_maps_against_kernel import PAGE, on_cpu_0
 from tests.property.vm.test_vm_map_engines import ENTRIES, SHAPES, STEPS, Step, driven, spec
 from tests.support.objects import spec_of
 
-pytestmark = [needs_root, pytest.mark.starts_processes]
+pytestmark = [needs_root, pytest.mark.userspace_machine]
 
 _TEXT = """
 struct { __uint(type, BPF_MAP_TYPE_HASH); __uint(max_entries, 8); __type(key, __u32); __type(value, __u64); }

@@ -38,7 +38,7 @@ from ebee.vm.maps import MapSetup, VmMap, make_map
 from ebee.vm.memory import Memory
 from tests.kernel.door import needs_root
 
-pytestmark = needs_root
+pytestmark = [needs_root, pytest.mark.userspace_machine]
 
 Operation = tuple[str, tuple[Any, ...]]
 

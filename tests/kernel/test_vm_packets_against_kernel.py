@@ -11,7 +11,7 @@ from ebee.abi.layouts import SK_BUFF, XDP_MD
 from tests.kernel.both_kernels import ARP, FRAMES, V4, V6, both, skip_older_kernels, tc, xdp
 from tests.kernel.door import needs_root
 
-pytestmark = needs_root
+pytestmark = [needs_root, pytest.mark.userspace_machine]
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -111,7 +111,8 @@ def run(call: Call, spec: ObjectSpec, wanted: Wanted) -> None:
                     report.add(results)
                     _write_passed(writer, results)
         except EbeeError as error:
-            report.finish(loaded)
+            if report.packets:
+                report.finish(loaded)
             packets.explain(error)
             raise
         report.finish(loaded)
@@ -189,7 +190,7 @@ class _Report:
         self._shown = sys.maxsize if call.settings.verbose else _SHOWN
         self._settings = call.settings
         self._counts: dict[str, dict[str, int]] = {name: {} for name in names}
-        self._packets = 0
+        self.packets = 0
         self._left_lines = 0
 
     def _say(self, line: str) -> None:
@@ -200,13 +201,13 @@ class _Report:
             sys.stdout.flush()
 
     def add(self, results: Sequence[PacketResult]) -> None:
-        self._packets += 1
+        self.packets += 1
         for result in results:
             counts = self._counts[result.program]
             counts[result.verdict] = counts.get(result.verdict, 0) + 1
         if self._settings.json:
-            self._say(json_text(_data(self._packets, results), pretty=self._settings.pretty))
-        elif self._packets <= self._shown:
+            self._say(json_text(_data(self.packets, results), pretty=self._settings.pretty))
+        elif self.packets <= self._shown:
             for line in self._lines(results):
                 self._say(line)
         else:
@@ -218,17 +219,17 @@ class _Report:
         for place, result in enumerate(results):
             name = f"{result.program:{width}}  " if len(self._names) > 1 else ""
             about = f"{words}, {_size(result)}" if place == 0 else _size(result)
-            yield f"{self._packets if place == 0 else '':>4}  {name}{result.verdict:12}  {about}"
+            yield f"{self.packets if place == 0 else '':>4}  {name}{result.verdict:12}  {about}"
             for text in result.printed:
                 yield f"      {text}"
 
     def finish(self, loaded: LoadedObject) -> None:
         values = _variables(loaded)
         if self._settings.json:
-            data = {"packets": self._packets, "verdicts": self._counts, "variables": values}
+            data = {"packets": self.packets, "verdicts": self._counts, "variables": values}
             self._say(json_text(data, pretty=self._settings.pretty))
             return
-        left = self._packets - self._shown
+        left = self.packets - self._shown
         if left > 0:
             printed = f", {self._left_lines} more lines printed" if self._left_lines else ""
             self._say(f" ...  {left} more packet{'s' * (left != 1)}{printed}; -v shows all")

@@ -66,7 +66,7 @@ class _Reader:
             return line.decode("utf-8-sig" if self._number == 1 else "utf-8").rstrip("\r\n")
         except UnicodeDecodeError:
             raise self._broken(
-                "is no text",
+                "bytes that are no text, expected hex digits",
                 "files of packets are pcap, pcapng, or lines of hex digits",
             ) from None
 

@@ -147,7 +147,7 @@ def test_what_is_written_is_read() -> None:
         ),
         (
             "caf\xe9",
-            "packet 1 (line 1): is no text",
+            "packet 1 (line 1): bytes that are no text, expected hex digits",
             "files of packets are pcap, pcapng, or lines of hex digits",
         ),
         ("0" * (1 << 20) + "00", "packet 1 (line 1): the line has more than 1048576 bytes", _HINT),

@@ -153,6 +153,18 @@ def test_live_forbids_the_machine(folder: Path, no_rights: tuple[str, ...]) -> N
         assert "this process lacks CAP_" in said.err[0]
 
 
+def test_without_rights_a_tracing_program_is_refused_with_the_other_way_there_is(
+    folder: Path, no_rights: tuple[str, ...]
+) -> None:
+    """Nothing would arrive on the machine, so the kernel's refusal stands."""
+    write(folder, 'SEC("raw_tp/sched_switch") int switched(void *ctx) { return 0; }', "switched.bpf.c")
+    said = ebee(folder, "run switched.bpf.c", *no_rights)
+    assert (said.code, said.out, len(said.err)) == (1, [], 2)
+    assert said.err[0].startswith("error: ")
+    assert "this process lacks CAP_BPF" in said.err[0]
+    assert said.err[1].endswith("; or run it over a recording, which needs no rights: --events RECORDING")
+
+
 def test_a_packet_that_the_kernel_does_not_try_is_named(folder: Path) -> None:
     """And where it would be."""
     write_packets(folder / "big.pcap", [Packet(bytes(60)), Packet(bytes(12) + b"\x08\0" + bytes(9000))])

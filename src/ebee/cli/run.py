@@ -12,7 +12,7 @@ from ebee.cli.call import Answer, Call
 from ebee.cli.failures import complain
 from ebee.cli.waiting import duration_s, until_interrupted
 from ebee.cli.words import UsageError
-from ebee.errors import SpecError
+from ebee.errors import NotPermittedError, SpecError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,7 +37,11 @@ def main(call: Call) -> Answer | None:
     began_s = monotonic()
     spec = open_spec(program_path(path))
     events = call.text("events")
-    if events is None and not _is_on_packets(call) and _attach(call, spec, began_s):
+    if (
+        events is None
+        and not _is_on_packets(call)
+        and _attach(call, spec, began_s, elsewhere=is_example(path))
+    ):
         return None
     if events is not None or is_example(path):
         from ebee.cli.run_events import run as run_over
@@ -96,11 +100,26 @@ def _check_options(call: Call) -> None:
         check_options(call)
 
 
-def _attach(call: Call, spec: ObjectSpec, began_s: float) -> bool:
-    """Attach all programs, and show what they print; return False where this kernel does not take them."""
+def _attach(call: Call, spec: ObjectSpec, began_s: float, *, elsewhere: bool) -> bool:
+    """Attach all programs, and show what they print; return False where this kernel does not take them.
+
+    Args:
+        elsewhere: there is something else to run them on: a recording of their own.
+
+    Raises:
+        KernelError: this kernel refused programs to which nothing arrives on the userspace machine.
+    """
     from ebee.sessions.kernels import on_kernel
 
-    running = on_kernel("live" if call.switch("live") else None, lambda kernel: _start(call, spec, kernel))
+    stays = call.switch("live") or not (elsewhere or _sees_packets(spec))
+    try:
+        running = on_kernel("live" if stays else None, lambda kernel: _start(call, spec, kernel))
+    except NotPermittedError as error:
+        if "CAP_" in error.message and not call.switch("live"):
+            error.hint = (
+                f"{error.hint}; or run it over a recording, which needs no rights: --events RECORDING"
+            )
+        raise
     if running is None:
         return False
     with running:
@@ -112,6 +131,12 @@ def _attach(call: Call, spec: ObjectSpec, began_s: float) -> bool:
         values = _variables(running)
     complain(f"detached {_listed(running)}{''.join(values)}")
     return True
+
+
+def _sees_packets(spec: ObjectSpec) -> bool:
+    from ebee.programs.verdicts import PACKET_PROGRAMS
+
+    return not spec.programs or any(program.type in PACKET_PROGRAMS for program in spec.programs.values())
 
 
 def _start(call: Call, spec: ObjectSpec, kernel: Kernel) -> Running | None:

@@ -191,8 +191,8 @@ def open_object(
             return
         door = _kernel(kernel, engine) if isinstance(kernel, str) else kernel
         take_long_packets(door)
-        listener = resources.enter_context(listen(spec, door))
         loaded = resources.enter_context(load(spec, programs=programs, variables=variables, kernel=door))
+        listener = resources.enter_context(listen(spec, door))
         yield BpfObject(loaded, door, listener)
 
 

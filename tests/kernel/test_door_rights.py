@@ -37,7 +37,7 @@ except EbeeError as error:
 """
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def readable(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the package that everybody may read: the checkout may belong to root alone."""
     folder = tmp_path_factory.mktemp("readable")

@@ -339,6 +339,8 @@ def test_a_recording_ends_after_so_many_events(child: Child) -> None:
         recorder.run(count=4, tell=told.append)
         assert recorder.progress().events == 4
         assert told[-1].events == 4
+        child.do('open("/etc/hostname").close()')
+        assert recorder.stop().events == 4
 
 
 def test_a_program_that_the_verifier_refuses_is_refused_for_itself() -> None:

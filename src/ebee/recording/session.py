@@ -68,6 +68,7 @@ class Recorder:
         self._gaps = gaps
         self._ring = ring
         self._writer = writer
+        self._count: int | None = None
         self._resources = resources
 
     def progress(self) -> Progress:
@@ -86,20 +87,21 @@ class Recorder:
         Args:
             tell: is told the progress a few times a second.
         """
+        self._count = count
         end_s = None if duration_s is None else monotonic() + duration_s
         with select.epoll() as waiting:
             waiting.register(self.loaded.maps[EVENTS].fd, select.EPOLLIN)
-            while not self._is_done(end_s, count):
+            while not self._is_done(end_s):
                 left_s = _ROUND_S if end_s is None else min(_ROUND_S, max(0.0, end_s - monotonic()))
                 waiting.poll(left_s)
-                self._take(count)
+                self._take()
                 tell(self.progress())
 
     def stop(self) -> Progress:
         """Detach, write what was left, and return how far it came; nothing stays in the kernel."""
         for link in self.loaded.links:
             link.close()
-        self._take(None)
+        self._take()
         self._writer.flush()
         progress = self.progress()
         self.close()
@@ -115,14 +117,17 @@ class Recorder:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _is_done(self, end_s: float | None, count: int | None) -> bool:
-        if count is not None and self._writer.events >= count:
+    def _is_done(self, end_s: float | None) -> bool:
+        if self._has_all():
             return True
         return end_s is not None and monotonic() >= end_s
 
-    def _take(self, count: int | None) -> None:
+    def _has_all(self) -> bool:
+        return self._count is not None and self._writer.events >= self._count
+
+    def _take(self) -> None:
         for record in self._ring.records():
-            if count is not None and self._writer.events >= count:
+            if self._has_all():
                 return
             self._writer.write(self._without_gaps(record))
 

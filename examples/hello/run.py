@@ -6,6 +6,7 @@ Without the rights for it, the same program runs on the userspace machine, over 
 
 import os
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -60,6 +61,8 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    # What ebee does unasked comes as a warning; here it is one line.
+    warnings.showwarning = lambda message, *_: print(f"note: {message}", file=sys.stderr)
     try:
         main()
     except ebee.EbeeError as error:

@@ -71,7 +71,8 @@ def run(call: Call, spec: ObjectSpec, events: str) -> None:
                     if count is not None and report.events >= count:
                         break
         except EbeeError:
-            report.finish()
+            if report.events:
+                report.finish()
             raise
         report.finish()
 

@@ -166,10 +166,10 @@ def test_a_recording_of_another_program_says_so(capsys: pytest.CaptureFixture[st
     )
 
 
-def test_what_was_run_before_a_damaged_event_is_shown(
+def test_a_recording_that_is_cut_short_is_told_with_the_place(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """And then the place."""
+    """Its one block is not whole, so there is nothing to sum up."""
     from ebee.recording.examples import recording_path
 
     whole = Path(recording_path("example:exec")).read_bytes()
@@ -177,7 +177,7 @@ def test_what_was_run_before_a_damaged_event_is_shown(
     path.write_bytes(whole[:-10])
     assert run(["run", "example:exec", "--events", str(path)]) == 1
     said = capsys.readouterr()
-    assert said.out.splitlines() == ["", "0 events", "starts: 0 entries"]
+    assert said.out == ""
     assert said.err.splitlines()[0].startswith(f"error: recording {path}: ends within the block at byte ")
 
 

@@ -27,7 +27,7 @@ from tests.kernel.door import needs_root
 from tests.kernel.place import write
 from tests.support.objects import spec_of
 
-pytestmark = needs_root
+pytestmark = [needs_root, pytest.mark.starts_processes]
 KERNEL = LiveKernel()
 BPF_F_USER_STACK = 256
 CHILD = """
@@ -113,6 +113,7 @@ SEC("tracepoint/syscalls/sys_enter_openat") int opens(struct args *ctx)
 """
 
 
+@pytest.mark.everywhere
 def test_a_system_calls_strings_are_recorded(child: Child) -> None:
     """And run again without rights."""
     spec = spec_of(OPEN)

@@ -21,7 +21,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -306,8 +306,6 @@ def _too_late(*_: object) -> None:
 # -- testing ---------------------------------------------------------------------------------------
 def _test(trees: dict[str, Tree]) -> int:
     """Run tests/kernel on each kernel and print one line for all; return 1 when any failed."""
-    if len(trees) > 1 and (os.cpu_count() or 1) > 1:
-        return _test_side_by_side(trees)
     summary, failed = [], False
     for version, tree in trees.items():
         began = time.monotonic()
@@ -318,19 +316,6 @@ def _test(trees: dict[str, Tree]) -> int:
         failed = failed or code != 0
     print(f"kernels: {'; '.join(summary)}")
     return int(failed)
-
-
-def _test_side_by_side(versions: Iterable[str]) -> int:
-    """Test all kernels at a time: an emulated machine keeps no more than one processor busy."""
-    words = [sys.executable, __file__, "test", "--kernel"]
-    running = [subprocess.Popen([*words, version]) for version in versions]
-    try:
-        codes = [process.wait() for process in running]
-        return int(any(codes))
-    finally:
-        for process in running:
-            process.terminate()
-            process.wait()
 
 
 def _boot_twice(tree: Tree, version: str) -> int:

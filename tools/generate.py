@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import textwrap
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -234,7 +234,7 @@ def netlink_module() -> str:
     return "\n".join(parts)
 
 
-# -- src/ebee/abi/layouts.py ---------------------------------------------------------------------
+# -- src/ebee/abi/layouts.py, contexts.py --------------------------------------------------------
 LAYOUT_HEADERS = (BPF_H, "linux/perf_event.h", "linux/netlink.h", "linux/rtnetlink.h")
 STRUCTS = {
     "PROG_INFO": "bpf_prog_info",
@@ -242,6 +242,16 @@ STRUCTS = {
     "BTF_INFO": "bpf_btf_info",
     "FUNC_INFO": "bpf_func_info",
     "LINE_INFO": "bpf_line_info",
+    "PERF_EVENT_ATTR": "perf_event_attr",
+    "PERF_EVENT_MMAP_PAGE": "perf_event_mmap_page",
+    "PERF_EVENT_HEADER": "perf_event_header",
+    "NLMSGHDR": "nlmsghdr",
+    "NLATTR": "nlattr",
+    "IFINFOMSG": "ifinfomsg",
+    "IFADDRMSG": "ifaddrmsg",
+    "TCMSG": "tcmsg",
+}
+CONTEXTS = {
     "XDP_MD": "xdp_md",
     "SK_BUFF": "__sk_buff",
     "SOCK": "bpf_sock",
@@ -258,14 +268,6 @@ STRUCTS = {
     "FLOW_KEYS": "bpf_flow_keys",
     "FIB_LOOKUP": "bpf_fib_lookup",
     "TUNNEL_KEY": "bpf_tunnel_key",
-    "PERF_EVENT_ATTR": "perf_event_attr",
-    "PERF_EVENT_MMAP_PAGE": "perf_event_mmap_page",
-    "PERF_EVENT_HEADER": "perf_event_header",
-    "NLMSGHDR": "nlmsghdr",
-    "NLATTR": "nlattr",
-    "IFINFOMSG": "ifinfomsg",
-    "IFADDRMSG": "ifaddrmsg",
-    "TCMSG": "tcmsg",
 }
 # A part of union bpf_attr is known by its name or, where it has none, by its first field.
 ATTR_PARTS = {
@@ -297,21 +299,41 @@ ROW = tuple[str, int, str, int]
 
 def layouts_module() -> str:
     """Return the text of ebee.abi.layouts."""
-    declarations = "".join(f"struct {tag} v{index};\n" for index, tag in enumerate(STRUCTS.values()))
-    last = "union bpf_attr attr;\nstruct bpf_link_info link_info;\n"
-    btf = btf_of(include(*LAYOUT_HEADERS) + declarations + last)
-    about = (
-        "Layouts of the kernel's structs.\n\n"
-        "A struct inside another is flattened: its name and an underscore stand before its fields.\n"
+    btf = layout_btf(STRUCTS, "union bpf_attr attr;\nstruct bpf_link_info link_info;\n")
+    parts = layout_heading("Layouts of what the kernel is asked: system calls, netlink, perf events.")
+    return "\n".join([*parts, *attr_layouts(btf), *struct_layouts(btf, STRUCTS), *link_layouts(btf)])
+
+
+def contexts_module() -> str:
+    """Return the text of ebee.abi.contexts."""
+    parts = layout_heading("Layouts of what programs are given: their contexts, and what helpers fill in.")
+    return "\n".join([*parts, *struct_layouts(layout_btf(CONTEXTS), CONTEXTS)])
+
+
+def layout_btf(structs: Mapping[str, str], more: str = "") -> Btf:
+    """Return types that hold structs, and what more declares."""
+    declarations = "".join(f"struct {tag} v{index};\n" for index, tag in enumerate(structs.values()))
+    return btf_of(include(*LAYOUT_HEADERS) + declarations + more)
+
+
+def layout_heading(about: str) -> list[str]:
+    """Return how a module of layouts begins."""
+    about += (
+        "\n\nA struct inside another is flattened: its name and an underscore stand before its fields.\n"
         "The fields of a union overlap."
     )
-    parts = [heading(about, sources="linux/bpf.h and its neighbours")]
-    parts += ["from ebee.abi.layout import Layout\n"]
-    parts += attr_layouts(btf)
-    for constant, tag in STRUCTS.items():
-        parts += [layout(constant, tag, struct_size(btf, tag), rows_of(btf, btf.find(tag, Kind.STRUCT) or 0))]
-    parts += link_layouts(btf)
-    return "\n".join(parts)
+    return [
+        heading(about, sources="linux/bpf.h and its neighbours"),
+        "from ebee.abi.layout import Layout\n",
+    ]
+
+
+def struct_layouts(btf: Btf, structs: Mapping[str, str]) -> list[str]:
+    """Return a layout for each struct, by the constant's name and the struct's tag."""
+    return [
+        layout(constant, tag, struct_size(btf, tag), rows_of(btf, btf.find(tag, Kind.STRUCT) or 0))
+        for constant, tag in structs.items()
+    ]
 
 
 def attr_layouts(btf: Btf) -> list[str]:
@@ -545,6 +567,7 @@ OUTPUTS: dict[str, Callable[[], str]] = {
     "src/ebee/abi/bpf.py": bpf_module,
     "src/ebee/abi/netlink.py": netlink_module,
     "src/ebee/abi/layouts.py": layouts_module,
+    "src/ebee/abi/contexts.py": contexts_module,
     "src/ebee/abi/helpers.py": helpers_module,
     "src/ebee/clang/include/bpf/bpf_helper_defs.h": helper_definitions,
 }

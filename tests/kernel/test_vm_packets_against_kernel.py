@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from ebee.abi.layouts import SK_BUFF, XDP_MD
+from ebee.abi.contexts import SK_BUFF, XDP_MD
 from tests.kernel.both_kernels import ARP, FRAMES, V4, V6, both, skip_older_kernels, tc, xdp
 from tests.kernel.door import needs_root
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from ebee.abi.bpf import ProgType, XdpAction
-from ebee.abi.layouts import SK_BUFF, XDP_MD
+from ebee.abi.contexts import SK_BUFF, XDP_MD
 from ebee.errors import EbeeError, KernelError, NotSupportedError
 from ebee.kernel.protocol import Kernel, ObjectKind, RunRequest
 from ebee.loader import LoadedObject

@@ -39,6 +39,20 @@ _COOKIES = (
     "tcp_check_syncookie tcp_gen_syncookie tcp_raw_check_syncookie_ipv4 tcp_raw_check_syncookie_ipv6 "
     "tcp_raw_gen_syncookie_ipv4 tcp_raw_gen_syncookie_ipv6"
 )
+_CLASSIFIER = (
+    f"{_SOCKET_CASTS} "
+    f"{_SOCKETS} "
+    f"{_COOKIES} "
+    "check_mtu clone_redirect csum_diff csum_level csum_update fib_lookup get_hash_recalc "
+    "get_listener_sock get_netns_cookie get_route_realm get_socket_cookie get_socket_uid "
+    "ktime_get_coarse_ns l3_csum_replace l4_csum_replace perf_event_output redirect "
+    "redirect_neigh redirect_peer set_hash set_hash_invalid sk_assign sk_fullsock "
+    "sk_storage_delete sk_storage_get skb_adjust_room skb_ancestor_cgroup_id skb_cgroup_classid "
+    "skb_cgroup_id skb_change_head skb_change_proto skb_change_tail skb_change_type "
+    "skb_ecn_set_ce skb_get_tunnel_key skb_get_tunnel_opt skb_get_xfrm_state skb_load_bytes "
+    "skb_load_bytes_relative skb_pull_data skb_set_tstamp skb_set_tunnel_key skb_set_tunnel_opt "
+    "skb_store_bytes skb_under_cgroup skb_vlan_pop skb_vlan_push tcp_sock"
+)
 _BY_TYPE = {
     "SOCKET_FILTER": (
         f"{_SOCKET_CASTS} "
@@ -46,37 +60,11 @@ _BY_TYPE = {
         "skb_load_bytes skb_load_bytes_relative"
     ),
     "KPROBE": (f"{_TRACING} override_return"),
-    "SCHED_CLS": (
-        f"{_SOCKET_CASTS} "
-        f"{_SOCKETS} "
-        f"{_COOKIES} "
-        "check_mtu clone_redirect csum_diff csum_level csum_update fib_lookup get_hash_recalc "
-        "get_listener_sock get_netns_cookie get_route_realm get_socket_cookie get_socket_uid "
-        "ktime_get_coarse_ns l3_csum_replace l4_csum_replace perf_event_output redirect "
-        "redirect_neigh redirect_peer set_hash set_hash_invalid sk_assign sk_fullsock "
-        "sk_storage_delete sk_storage_get skb_adjust_room skb_ancestor_cgroup_id skb_cgroup_classid "
-        "skb_cgroup_id skb_change_head skb_change_proto skb_change_tail skb_change_type "
-        "skb_ecn_set_ce skb_get_tunnel_key skb_get_tunnel_opt skb_get_xfrm_state skb_load_bytes "
-        "skb_load_bytes_relative skb_pull_data skb_set_tstamp skb_set_tunnel_key skb_set_tunnel_opt "
-        "skb_store_bytes skb_under_cgroup skb_vlan_pop skb_vlan_push tcp_sock"
-    ),
-    "SCHED_ACT": (
-        f"{_SOCKET_CASTS} "
-        f"{_SOCKETS} "
-        f"{_COOKIES} "
-        "check_mtu clone_redirect csum_diff csum_level csum_update fib_lookup get_hash_recalc "
-        "get_listener_sock get_netns_cookie get_route_realm get_socket_cookie get_socket_uid "
-        "ktime_get_coarse_ns l3_csum_replace l4_csum_replace perf_event_output redirect "
-        "redirect_neigh redirect_peer set_hash set_hash_invalid sk_assign sk_fullsock "
-        "sk_storage_delete sk_storage_get skb_adjust_room skb_ancestor_cgroup_id skb_cgroup_classid "
-        "skb_cgroup_id skb_change_head skb_change_proto skb_change_tail skb_change_type "
-        "skb_ecn_set_ce skb_get_tunnel_key skb_get_tunnel_opt skb_get_xfrm_state skb_load_bytes "
-        "skb_load_bytes_relative skb_pull_data skb_set_tstamp skb_set_tunnel_key skb_set_tunnel_opt "
-        "skb_store_bytes skb_under_cgroup skb_vlan_pop skb_vlan_push tcp_sock"
-    ),
-    "TRACEPOINT": (f"{_TRACING} "),
-    "RAW_TRACEPOINT": (f"{_TRACING} "),
-    "RAW_TRACEPOINT_WRITABLE": (f"{_TRACING} "),
+    "SCHED_CLS": _CLASSIFIER,
+    "SCHED_ACT": _CLASSIFIER,
+    "TRACEPOINT": _TRACING,
+    "RAW_TRACEPOINT": _TRACING,
+    "RAW_TRACEPOINT_WRITABLE": _TRACING,
     "XDP": (
         f"{_SOCKET_CASTS} "
         f"{_SOCKETS} "

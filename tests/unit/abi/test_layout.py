@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ebee.abi import layouts
+from ebee.abi import contexts, layouts
 from ebee.abi.layout import Field, Layout, Value
 from ebee.errors import InternalError, SpecError
 
-ALL = {name: value for name, value in vars(layouts).items() if isinstance(value, Layout)}
+ALL = {name: value for name, value in (vars(layouts) | vars(contexts)).items() if isinstance(value, Layout)}
 ALL |= {f"LINK_INFO_TAILS[{name}]": tail for name, tail in layouts.LINK_INFO_TAILS.items()}
 
 
@@ -24,7 +24,7 @@ ALL |= {f"LINK_INFO_TAILS[{name}]": tail for name, tail in layouts.LINK_INFO_TAI
         (layouts.IFINFOMSG, 16),
         (layouts.IFADDRMSG, 8),
         (layouts.TCMSG, 20),
-        (layouts.XDP_MD, 24),
+        (contexts.XDP_MD, 24),
         (layouts.PERF_EVENT_HEADER, 8),
         (layouts.ATTR_MAP_ELEM, 32),
         (layouts.FUNC_INFO, 8),

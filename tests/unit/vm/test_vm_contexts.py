@@ -8,7 +8,7 @@ import pytest
 
 from ebee.abi.arch import AARCH64, X86_64, Arch
 from ebee.abi.bpf import ProgType
-from ebee.abi.layouts import SK_BUFF, SOCK_ADDR, XDP_MD
+from ebee.abi.contexts import SK_BUFF, SOCK_ADDR, XDP_MD
 from ebee.vm.contexts import (
     Skb,
     arguments_context,

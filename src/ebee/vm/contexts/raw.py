@@ -7,8 +7,7 @@ import struct
 from collections.abc import Mapping, Sequence
 
 from ebee.abi.arch import Arch
-from ebee.abi.layout import Layout, Value
-from ebee.abi.layouts import (
+from ebee.abi.contexts import (
     CGROUP_DEV_CTX,
     SK_LOOKUP,
     SK_MSG_MD,
@@ -19,6 +18,7 @@ from ebee.abi.layouts import (
     SOCKOPT,
     SYSCTL,
 )
+from ebee.abi.layout import Layout, Value
 from ebee.vm.contexts.base import allow_writes, context_region, set_field, set_pointer, struct_region
 from ebee.vm.faults import Refusal
 from ebee.vm.machine import Context

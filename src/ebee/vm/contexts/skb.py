@@ -10,8 +10,8 @@ import errno
 import struct
 
 from ebee.abi.bpf import ProgType
+from ebee.abi.contexts import FLOW_KEYS, SK_BUFF, SOCK
 from ebee.abi.layout import Value
-from ebee.abi.layouts import FLOW_KEYS, SK_BUFF, SOCK
 from ebee.vm.contexts.base import (
     allow_writes,
     context_region,

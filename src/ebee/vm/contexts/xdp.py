@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import errno
 
-from ebee.abi.layouts import XDP_MD
+from ebee.abi.contexts import XDP_MD
 from ebee.vm.contexts.base import context_region, given_context, set_field, set_pointer
 from ebee.vm.faults import Refusal
 from ebee.vm.machine import Context

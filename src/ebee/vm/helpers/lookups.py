@@ -8,8 +8,8 @@ from __future__ import annotations
 import struct
 from collections.abc import Sequence
 
+from ebee.abi.contexts import SOCK
 from ebee.abi.layout import Value
-from ebee.abi.layouts import SOCK
 from ebee.vm.contexts.base import struct_region
 from ebee.vm.faults import Fault
 from ebee.vm.helpers.common import block, s32, u32

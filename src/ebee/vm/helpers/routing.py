@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from ebee.abi import bpf
 from ebee.abi.bpf import ProgType, XdpAction
-from ebee.abi.layouts import FIB_LOOKUP
+from ebee.abi.contexts import FIB_LOOKUP
 from ebee.vm.contexts.skb import ETHERNET_BYTES, Skb
 from ebee.vm.helpers.common import (
     EAFNOSUPPORT,

@@ -8,7 +8,7 @@ from __future__ import annotations
 import zlib
 
 from ebee.abi import bpf
-from ebee.abi.layouts import TUNNEL_KEY
+from ebee.abi.contexts import TUNNEL_KEY
 from ebee.vm.contexts.skb import IPV4, IPV6, Skb
 from ebee.vm.helpers.common import (
     EFAULT,

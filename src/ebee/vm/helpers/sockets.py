@@ -6,7 +6,7 @@ What they would change in a socket is kept in the machine's slot `socket options
 from __future__ import annotations
 
 from ebee.abi import bpf
-from ebee.abi.layouts import SOCK_OPS
+from ebee.abi.contexts import SOCK_OPS
 from ebee.vm.contexts.base import get_field, set_field
 from ebee.vm.contexts.raw import Sysctl
 from ebee.vm.faults import Fault

@@ -7,7 +7,7 @@ import struct
 import pytest
 
 from ebee.abi.bpf import MapType, ProgType
-from ebee.abi.layouts import FIB_LOOKUP, SOCK, TUNNEL_KEY
+from ebee.abi.contexts import FIB_LOOKUP, SOCK, TUNNEL_KEY
 from ebee.vm.contexts import Skb, raw_context, skb_context, xdp_context
 from ebee.vm.faults import AccessFault, Fault
 from ebee.vm.helpers.checksums import folded, sum_of

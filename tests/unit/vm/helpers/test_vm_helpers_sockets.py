@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ebee.abi.bpf import MapType
-from ebee.abi.layouts import SK_MSG_MD, SOCK_OPS
+from ebee.abi.contexts import SK_MSG_MD, SOCK_OPS
 from ebee.vm.contexts import Sysctl, get_field, message_context, socket_context, sysctl_context
 from ebee.vm.faults import Fault
 from tests.unit.vm.helpers.desk import Desk

@@ -68,3 +68,5 @@ if __name__ == "__main__":
     except ebee.EbeeError as error:
         print(f"error: {error.details()}", file=sys.stderr)
         sys.exit(error.exit_code)
+    except BrokenPipeError:  # whoever reads this has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -102,7 +102,10 @@ def _bold(text: str, colour: bool) -> str:
 
 def _verdict(report: Report) -> str:
     if report.health is Health.FAIL:
-        return "eBPF does not work here until what is marked FAIL is mended."
+        return (
+            "this kernel takes no programs until what is marked FAIL is mended; "
+            "the userspace machine runs them meanwhile: ebee run FILE --vm"
+        )
     if report.health is Health.WARN:
         return "eBPF works here; what is marked warn does not. `ebee doctor -v` shows each finding."
     return "all that was looked at works here. `ebee doctor -v` shows each finding."

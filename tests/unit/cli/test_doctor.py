@@ -59,7 +59,11 @@ def test_verbose_shows_each_finding(
 @pytest.mark.parametrize(
     ("health", "verdict"),
     [
-        (Health.FAIL, "eBPF does not work here until what is marked FAIL is mended."),
+        (
+            Health.FAIL,
+            "this kernel takes no programs until what is marked FAIL is mended; "
+            "the userspace machine runs them meanwhile: ebee run FILE --vm",
+        ),
         (Health.OK, "all that was looked at works here. `ebee doctor -v` shows each finding."),
     ],
 )

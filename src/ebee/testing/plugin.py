@@ -66,9 +66,23 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run a test twice where its object is to be on both kernels."""
     if "bpf_object" in metafunc.fixturenames:
-        mark = metafunc.definition.get_closest_marker("ebee")
+        mark = _mark_of(metafunc.definition)
         if mark is not None and _kernel_of(mark, metafunc.config) == "both":
             metafunc.parametrize("bpf_object", ["vm", "live"], indirect=True)
+
+
+def _mark_of(node: pytest.Item) -> pytest.Mark | None:
+    """Return a test's marks as one: the nearest with a source, changed by nearer ones without."""
+    words: dict[str, Any] = {}
+    source: tuple[Any, ...] = ()
+    marked = False
+    for mark in node.iter_markers("ebee"):
+        marked = True
+        words = {**mark.kwargs, **words}
+        if mark.args:
+            source = mark.args
+            break
+    return pytest.mark.ebee(*source, **words).mark if marked else None
 
 
 def _kernel_of(mark: pytest.Mark, config: pytest.Config) -> Any:
@@ -82,7 +96,7 @@ def bpf_object(request: pytest.FixtureRequest) -> Iterator[BpfObject]:
     """The object that the test's mark names, loaded anew for each test."""
     from contextlib import ExitStack
 
-    mark = _checked(request.node.get_closest_marker("ebee"), request.config)
+    mark = _checked(_mark_of(request.node), request.config)
     kernel = getattr(request, "param", None) or _kernel_of(mark, request.config)
     coverage = _coverage(request.config) if kernel == "vm" else None
     with ExitStack() as resources:

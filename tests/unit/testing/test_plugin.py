@@ -264,7 +264,7 @@ def test_coverage_costs_nothing_unasked(run: Run) -> None:
 )
 def test_a_wrong_mark_is_told(run: Run, mark: str, message: str) -> None:
     """Without a traceback, with how it is written."""
-    result = run(f"@pytest.mark.{mark}\ndef test_it(bpf_object): pass\n")
+    result = run(f"pytestmark = []\n@pytest.mark.{mark}\ndef test_it(bpf_object): pass\n")
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines([message, 'hint: mark it: @pytest.mark.ebee("prog.bpf.c")'])
     assert not any("plugin.py" in line for line in result.outlines)
@@ -337,6 +337,24 @@ def test_two(bpf_object):
     assert caught.value.hint == "name it: run_packet(packet, 'one')"
 """)
     result.assert_outcomes(passed=1)
+
+
+def test_a_mark_without_a_source_changes_the_one_around_it(run: Run) -> None:
+    """And one with a source begins anew."""
+    result = run(
+        """
+pytestmark = pytest.mark.ebee("firewall.bpf.c", kernel="live", engine="native")
+
+@pytest.mark.ebee(kernel="vm")
+def test_changed(bpf_object):
+    assert (bpf_object.kernel.label, bpf_object.kernel.engine) == ("vm", "native")
+
+@pytest.mark.ebee("firewall.bpf.c")
+def test_anew(bpf_object):
+    assert (bpf_object.kernel.label, bpf_object.kernel.engine) == ("vm", "interpreter")
+"""
+    )
+    result.assert_outcomes(passed=2)
 
 
 def test_both_kernels_are_two_tests(run: Run) -> None:
